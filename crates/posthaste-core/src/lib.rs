@@ -1,0 +1,1 @@
+//! The rules of Posthaste: values and decisions without I/O, clock or dice.

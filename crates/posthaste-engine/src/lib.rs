@@ -1,0 +1,1 @@
+//! Dispatch, deliver, recover, forget: the loops that drain the store.

@@ -1,0 +1,1 @@
+//! The HTTP side: the API, probes and the inbound door.

@@ -1,0 +1,1 @@
+//! Where messages live: the ports, and the stores that keep their promises.

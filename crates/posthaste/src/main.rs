@@ -1,0 +1,3 @@
+//! Posthaste, the binary.
+
+fn main() {}
