@@ -1,0 +1,58 @@
+//! When an endpoint is given up on: after days without one success, or at once when it says that it is gone.
+
+use crate::attempt::Outcome;
+use crate::limits::FAILING_BEFORE_DISABLE;
+use crate::time::Timestamp;
+
+/// What an attempt means for its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// Since when it has failed without a success in between.
+    pub failing_since: Option<Timestamp>,
+    /// Disable it now.
+    pub disable: bool,
+}
+
+/// What `outcome` means for an endpoint that was failing since `failing_since`.
+pub fn after(outcome: &Outcome, failing_since: Option<Timestamp>, now: Timestamp) -> Health {
+    if outcome.is_success() {
+        return Health { failing_since: None, disable: false };
+    }
+    let since = failing_since.unwrap_or(now);
+    let disable = outcome.status_code() == 410 || now.since(since) >= FAILING_BEFORE_DISABLE;
+    Health { failing_since: Some(since), disable }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::{Failure, FailureKind, Reply};
+    use bytes::Bytes;
+    use std::time::Duration;
+
+    const MONDAY: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn failed() -> Outcome {
+        Outcome::Failed(Failure { kind: FailureKind::Connect, detail: String::new() })
+    }
+
+    fn replied(status: u16) -> Outcome {
+        Outcome::Replied(Reply { status, headers: vec![], body: Bytes::new(), truncated: false })
+    }
+
+    #[test]
+    fn five_days_of_failures_disable_an_endpoint_and_one_success_forgives_them() {
+        let first = after(&failed(), None, MONDAY);
+        assert_eq!(first, Health { failing_since: Some(MONDAY), disable: false });
+        let friday = MONDAY.later(Duration::from_hours(119));
+        assert!(!after(&failed(), first.failing_since, friday).disable);
+        let saturday = MONDAY.later(Duration::from_hours(120));
+        assert!(after(&failed(), first.failing_since, saturday).disable);
+        assert_eq!(after(&replied(204), first.failing_since, friday).failing_since, None);
+    }
+
+    #[test]
+    fn a_410_disables_at_once() {
+        assert!(after(&replied(410), None, MONDAY).disable);
+    }
+}

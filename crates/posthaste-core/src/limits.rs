@@ -1,0 +1,58 @@
+//! Every limit that is not a setting, by name, with the reason for its number.
+
+use std::time::Duration;
+
+/// Channels that one endpoint may listen on.
+pub const CHANNELS_PER_ENDPOINT_MAX: usize = 10;
+/// Channels that one message may name; svix-server takes 5, its hosted API 10.
+pub const CHANNELS_PER_MESSAGE_MAX: usize = 10;
+/// Tags that one message may carry.
+pub const TAGS_PER_MESSAGE_MAX: usize = 5;
+/// Event types that one endpoint may name; more than a catalogue holds, less than a row can bear.
+pub const EVENT_TYPES_PER_ENDPOINT_MAX: usize = 1_000;
+/// Custom headers that one endpoint may set.
+pub const HEADERS_PER_ENDPOINT_MAX: usize = 32;
+/// Bytes in one custom header value.
+pub const HEADER_VALUE_BYTES_MAX: usize = 4_096;
+/// Characters in a URL; the longest that browsers and proxies agree on.
+pub const URL_LENGTH_MAX: usize = 2_048;
+/// Characters in a description.
+pub const DESCRIPTION_LENGTH_MAX: usize = 4_096;
+/// Bytes of metadata, keys and values together.
+pub const METADATA_BYTES_MAX: usize = 4_096;
+/// Characters in an app's name.
+pub const APP_NAME_LENGTH_MAX: usize = 256;
+/// Characters in an idempotency key.
+pub const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 255;
+/// How long an idempotency key answers for its request; Svix's window.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_hours(12);
+/// Rows on a page.
+pub const PAGE_ROWS_MAX: u16 = 250;
+/// Rows on a page when the caller does not say.
+pub const PAGE_ROWS_DEFAULT: u16 = 50;
+/// Secrets that sign at the same time while a rotation is under way, the new one included.
+pub const LIVE_SECRETS_MAX: usize = 10;
+/// How long an old secret signs on after a rotation, when the caller does not say.
+pub const ROTATION_GRACE_DEFAULT: Duration = Duration::from_hours(24);
+/// The longest that an old secret may sign on.
+pub const ROTATION_GRACE_MAX: Duration = Duration::from_hours(7 * 24);
+/// Bytes of a receiver's answer that are read and kept; enough for an error page's first screen.
+pub const RESPONSE_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a receiver's answer headers that are kept.
+pub const RESPONSE_HEADER_BYTES_MAX: usize = 8 * 1024;
+/// The longest that `Retry-After` may put an attempt off; beyond it a receiver would hold its own backlog hostage.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
+/// An endpoint that fails this long without one success is disabled.
+pub const FAILING_BEFORE_DISABLE: Duration = Duration::from_hours(5 * 24);
+/// Failed attempts after which `message.attempt.failing` is sent.
+pub const ATTEMPTS_BEFORE_FAILING: u32 = 4;
+/// How far ahead a message may be scheduled.
+pub const DELIVER_AT_MAX: Duration = Duration::from_hours(24 * 7);
+/// How long a portal token lives when the caller does not say, and at most.
+pub const PORTAL_TOKEN_LIFE_MAX: Duration = Duration::from_hours(7 * 24);
+/// How far back `recover` may reach.
+pub const RECOVER_WINDOW_MAX: Duration = Duration::from_hours(14 * 24);
+/// Deliveries that a job puts back in one transaction: small enough that accepts do not wait for it.
+pub const JOB_STEP_ROWS: u32 = 500;
+/// Rows that retention deletes in one transaction.
+pub const RETENTION_STEP_ROWS: u32 = 500;

@@ -1,0 +1,218 @@
+//! What happened: messages, deliveries, attempts and counts.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use posthaste_core::app::Reference;
+use posthaste_core::attempt::{Attempt, Trigger};
+use posthaste_core::delivery::DeliveryState;
+use posthaste_core::endpoint::Endpoint;
+use posthaste_core::id::{AttemptId, EndpointId, MessageId};
+use posthaste_core::message::Message;
+use posthaste_core::name::{Channel, EventTypeName, Tag};
+use posthaste_core::tenant::EnvironmentId;
+use posthaste_core::time::Timestamp;
+
+use crate::error::{ChangeError, StoreError};
+use crate::page::{Page, PageRequest};
+
+/// Where a delivery stands, in the four words that Svix's API knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Delivered.
+    Success,
+    /// Waiting for a retry.
+    Pending,
+    /// Ended undelivered; of an attempt: it failed.
+    Fail,
+    /// On its way.
+    Sending,
+}
+
+/// Which messages to list.
+#[derive(Debug, Clone, Default)]
+pub struct MessageFilter {
+    /// Of these event types.
+    pub event_types: Option<Vec<EventTypeName>>,
+    /// On this channel.
+    pub channel: Option<Channel>,
+    /// With this tag.
+    pub tag: Option<Tag>,
+    /// Accepted before then …
+    pub before: Option<Timestamp>,
+    /// … and after then.
+    pub after: Option<Timestamp>,
+}
+
+/// Which attempts to list.
+#[derive(Debug, Clone, Default)]
+pub struct AttemptFilter {
+    /// Of messages like these; `before` and `after` are about the attempt.
+    pub message: MessageFilter,
+    /// That ended like this; `Pending` and `Sending` match the attempts of deliveries in that state.
+    pub status: Option<Status>,
+    /// Whose status code begins like this, 200 for 2xx; 0 for no answer.
+    pub status_class: Option<u16>,
+    /// To this endpoint.
+    pub endpoint: Option<Reference>,
+}
+
+/// An attempt without its body, and what it was about.
+#[derive(Debug, Clone)]
+pub struct AttemptRow {
+    /// The attempt. Its answer's body is empty when it was not asked for or was expunged.
+    pub attempt: Attempt,
+    /// Success, or failed; an attempt is never pending.
+    pub status: Status,
+    /// The message, when it was asked for.
+    pub message: Option<Message>,
+}
+
+/// A delivery of one message.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// To whom.
+    pub endpoint: Endpoint,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Attempts made since it was accepted or last put back by hand.
+    pub attempts_made: u32,
+    /// Why it was last put into the queue.
+    pub trigger: Trigger,
+}
+
+/// A delivery to one endpoint.
+#[derive(Debug, Clone)]
+pub struct Attempted {
+    /// What.
+    pub message: Message,
+    /// Where it stands.
+    pub state: DeliveryState,
+}
+
+/// How an endpoint's deliveries stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EndpointStats {
+    /// Delivered.
+    pub success: u64,
+    /// Waiting.
+    pub pending: u64,
+    /// On their way.
+    pub sending: u64,
+    /// Ended undelivered.
+    pub fail: u64,
+}
+
+impl From<DeliveryState> for Status {
+    fn from(state: DeliveryState) -> Self {
+        match state {
+            DeliveryState::Waiting { .. } => Self::Pending,
+            DeliveryState::InFlight { .. } => Self::Sending,
+            DeliveryState::Delivered => Self::Success,
+            DeliveryState::DeadLettered { .. } => Self::Fail,
+        }
+    }
+}
+
+/// Shows what happened. A foreign tenant's object is not found.
+#[async_trait]
+pub trait History: Send + Sync {
+    /// One message, by our id or the caller's event id. Without `with_body` its body is left out.
+    async fn message(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        with_body: bool,
+    ) -> Result<Message, ChangeError>;
+
+    /// An app's messages.
+    async fn messages(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        filter: &MessageFilter,
+        page: PageRequest<MessageId>,
+        with_body: bool,
+    ) -> Result<Page<Message>, ChangeError>;
+
+    /// A message's attempts.
+    async fn attempts_of_message(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        filter: &AttemptFilter,
+        page: PageRequest<AttemptId>,
+    ) -> Result<Page<AttemptRow>, ChangeError>;
+
+    /// An endpoint's attempts; `message` is filled in when `with_message`.
+    async fn attempts_of_endpoint(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        endpoint: &Reference,
+        filter: &AttemptFilter,
+        page: PageRequest<AttemptId>,
+    ) -> Result<Page<AttemptRow>, ChangeError>;
+
+    /// One attempt of a message.
+    async fn attempt(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        attempt: AttemptId,
+    ) -> Result<AttemptRow, ChangeError>;
+
+    /// A message's deliveries, in the order of their endpoints' ids.
+    async fn destinations(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        page: PageRequest<EndpointId>,
+    ) -> Result<Page<Destination>, ChangeError>;
+
+    /// An endpoint's deliveries.
+    async fn attempted(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        endpoint: &Reference,
+        filter: &AttemptFilter,
+        page: PageRequest<MessageId>,
+    ) -> Result<Page<Attempted>, ChangeError>;
+
+    /// How an endpoint's deliveries of messages accepted in `since..until` stand.
+    async fn endpoint_stats(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        endpoint: &Reference,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<EndpointStats, ChangeError>;
+
+    /// Removes a message's body for good.
+    async fn expunge_message(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+    ) -> Result<(), ChangeError>;
+
+    /// Removes the body of an attempt's answer for good.
+    async fn expunge_attempt(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        attempt: AttemptId,
+    ) -> Result<(), ChangeError>;
+
+    /// Answers if the store can be read: for readiness.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// A body that was expunged reads like this in lists.
+pub const EXPUNGED: Bytes = Bytes::from_static(b"{\"expired\":true}");

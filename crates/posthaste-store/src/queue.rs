@@ -1,0 +1,169 @@
+//! Deliveries out, attempts back in. The delivery row is the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use posthaste_core::app::Reference;
+use posthaste_core::attempt::Attempt;
+use posthaste_core::delivery::{Claimed, DeliveryKey, Lease, Verdict};
+use posthaste_core::id::{EndpointId, JobId};
+use posthaste_core::job::Job;
+use posthaste_core::tenant::EnvironmentId;
+use posthaste_core::time::Timestamp;
+
+use crate::error::{ChangeError, StoreError};
+
+/// The engine, as the store sees it: who takes what is ready.
+///
+/// Called from the store's writer, so it must neither block nor call the store.
+pub trait HandOver: Send + Sync {
+    /// Whether this node would send a new delivery to this endpoint at once. What it has no room for stays in the
+    /// store, unleased.
+    fn has_room(&self, endpoint: EndpointId) -> bool;
+
+    /// Deliveries that were just committed, leased to this node.
+    fn take(&self, claimed: Vec<Claimed>);
+
+    /// Something of this endpoint is due at `due` and was not handed over. A hint: sweeping finds it too.
+    fn due(&self, endpoint: EndpointId, due: Timestamp);
+
+    /// There is a job to run.
+    fn job(&self);
+}
+
+/// What is recorded of a delivery that was acted on.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Which delivery.
+    pub key: DeliveryKey,
+    /// By which right.
+    pub lease: Lease,
+    /// The try, unless the delivery ended without one.
+    pub attempt: Option<Attempt>,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+/// What came of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// The lease was still ours; otherwise the attempt was kept and the delivery left alone.
+    pub fenced: bool,
+    /// The endpoint was disabled by this attempt.
+    pub disabled_endpoint: bool,
+}
+
+/// How much is owed, from counts that are kept, not made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Deliveries that wait, due or not.
+    pub waiting_count: u64,
+    /// Deliveries that somebody acts on.
+    pub in_flight_count: u64,
+}
+
+/// How often the store committed, and how much at a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Commits {
+    /// Transactions.
+    pub commits_count: u64,
+    /// Commands in them.
+    pub commands_count: u64,
+}
+
+/// What retention removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Messages removed with their deliveries and attempts.
+    pub messages_count: u64,
+    /// Bodies removed from messages that stay.
+    pub bodies_count: u64,
+    /// There may be more.
+    pub more: bool,
+}
+
+/// Hands deliveries out and takes attempts back.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// From now on new deliveries are offered to `engine`, leased for `lease`.
+    fn hand_over_to(&self, engine: Arc<dyn HandOver>, lease: Duration);
+
+    /// Claims what is due for one endpoint, oldest due first.
+    ///
+    /// Promise: no two callers hold a live lease on one delivery. The claim is committed before it returns.
+    async fn claim(
+        &self,
+        endpoint: EndpointId,
+        limit: u32,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError>;
+
+    /// Endpoints that have something due, in the order of their ids, after `after`.
+    async fn due_endpoints(
+        &self,
+        after: Option<EndpointId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<EndpointId>, StoreError>;
+
+    /// When the delivery that has waited longest was due; for the metric and for waking.
+    async fn oldest_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Promise: attempt, new state and the endpoint's health appear together. If the lease was lost, the attempt is
+    /// kept and the state is not touched.
+    async fn record(&self, record: Record, now: Timestamp) -> Result<Recorded, StoreError>;
+
+    /// Gives claimed deliveries back untried.
+    async fn release(&self, deliveries: Vec<(DeliveryKey, Lease)>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Puts deliveries with an expired lease back into the queue; at most `limit`. Safe on every node at once.
+    async fn release_expired(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError>;
+
+    /// Puts one delivery back into the queue, with its full retry schedule; makes it if there was none.
+    async fn resend(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        endpoint: &Reference,
+        now: Timestamp,
+    ) -> Result<(), ChangeError>;
+
+    /// Writes down a job to put an endpoint's dead-lettered deliveries back into the queue.
+    async fn recover(&self, recover: NewRecover, now: Timestamp) -> Result<Job, ChangeError>;
+
+    /// Does the next step of the oldest unfinished job. `None`: there is none.
+    async fn step_job(&self, now: Timestamp) -> Result<Option<Job>, StoreError>;
+
+    /// A job of this environment.
+    async fn job(&self, environment: EnvironmentId, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Removes what was accepted before `before` and is owed to nobody, and bodies whose own time is over; at most
+    /// [`RETENTION_STEP_ROWS`](posthaste_core::limits::RETENTION_STEP_ROWS) messages.
+    async fn forget(&self, before: Timestamp, now: Timestamp) -> Result<Forgotten, StoreError>;
+
+    /// How much is owed.
+    fn backlog(&self) -> Backlog;
+
+    /// How often the store committed.
+    fn commits(&self) -> Commits;
+}
+
+/// A recovery about to be asked for.
+#[derive(Debug, Clone)]
+pub struct NewRecover {
+    /// Our id, made by the caller.
+    pub id: JobId,
+    /// Whose environment.
+    pub environment: EnvironmentId,
+    /// Whose endpoint.
+    pub app: Reference,
+    /// Which endpoint.
+    pub endpoint: Reference,
+    /// Messages accepted from then on …
+    pub since: Timestamp,
+    /// … and before then.
+    pub until: Timestamp,
+}
