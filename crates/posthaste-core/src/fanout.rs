@@ -25,7 +25,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_gets_what_its_event_types_and_channels_ask_for() {
-        let cases: &[(Option<&[&str]>, Option<&[&str]>, &str, &[&str], bool)] = &[
+        type Names<'a> = Option<&'a [&'a str]>;
+        let cases: &[(Names, Names, &str, &[&str], bool)] = &[
             (None, None, "a.b", &[], true),
             (None, None, "a.b", &["x"], true),
             (Some(&["a.b"]), None, "a.b", &[], true),

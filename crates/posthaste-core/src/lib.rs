@@ -4,24 +4,24 @@
 //! (`tenant`, `token`), what happened (`message`), who wants it (`endpoint`, `fanout`), what is owed
 //! (`delivery`), what was tried (`attempt`) and what follows from it (`retry`, `health`, `operational`).
 
-pub mod time;
-pub mod dice;
-pub mod id;
-pub mod name;
-pub mod limits;
-pub mod tenant;
-pub mod token;
 pub mod app;
-pub mod event_type;
-pub mod message;
-pub mod endpoint;
-pub mod target;
-pub mod fanout;
-pub mod delivery;
 pub mod attempt;
-pub mod retry;
+pub mod delivery;
+pub mod dice;
+pub mod endpoint;
+pub mod event_type;
+pub mod fanout;
 pub mod health;
-pub mod operational;
+pub mod id;
 pub mod job;
+pub mod limits;
+pub mod message;
+pub mod name;
+pub mod operational;
+pub mod retry;
+pub mod target;
+pub mod tenant;
+pub mod time;
+pub mod token;
 
 pub use posthaste_signature::Secret;
