@@ -1,0 +1,32 @@
+//! Text encodings, read strictly; shared by every scheme and knowing none.
+//!
+//! A lenient decoder gives one signature several spellings. Ours refuses the wrong alphabet, wrong or
+//! missing padding, and unused trailing bits that are not zero.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use zeroize::Zeroizing;
+
+/// The bytes that `text` spells in padded standard base64. They may be a key, so they are wiped on drop.
+pub(crate) fn from_base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    BASE64_STANDARD.decode(text).ok().map(Zeroizing::new)
+}
+
+/// As [`from_base64`], for a value whose length is known.
+pub(crate) fn array_from_base64<const N: usize>(text: &str) -> Option<[u8; N]> {
+    from_base64(text)?.as_slice().try_into().ok()
+}
+
+/// Appends `bytes` to `out` in padded standard base64.
+pub(crate) fn push_base64(bytes: &[u8], out: &mut String) {
+    BASE64_STANDARD.encode_string(bytes, out);
+}
+
+/// `prefix`, then `bytes` in base64. It may be a whole secret: the room is taken at once, so that growing
+/// leaves no copies behind.
+pub(crate) fn with_prefix(prefix: &str, bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(prefix.len() + bytes.len().div_ceil(3) * 4);
+    text.push_str(prefix);
+    push_base64(bytes, &mut text);
+    text
+}
