@@ -1,0 +1,85 @@
+//! One delivery from top to bottom: sign, send, judge, record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use posthaste_core::attempt::Attempt;
+use posthaste_core::delivery::{Claimed, Verdict};
+use posthaste_core::id::AttemptId;
+use posthaste_core::retry;
+use posthaste_store::queue::Record;
+
+use crate::Engine;
+use crate::request;
+
+/// The first wait before a record that failed is written again; doubled each time.
+const RECORD_RETRY_MIN: Duration = Duration::from_millis(100);
+/// The longest such wait.
+const RECORD_RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Acts on a claimed delivery and writes down what came of it.
+///
+/// Nothing is locked and no transaction is open while the receiver is talked to. If the process dies anywhere in
+/// here, the lease runs out and the delivery is tried again: at least once, never not at all.
+pub(crate) async fn deliver(engine: &Arc<Engine>, claimed: Claimed) {
+    let endpoint = claimed.endpoint.id;
+    if let Some(why) = claimed.undeliverable() {
+        engine.finished(endpoint, None);
+        return record(engine, &claimed, None, Verdict::GiveUp(why)).await;
+    }
+    let started_at = engine.clock.now();
+    if claimed.lease.until < started_at.later(engine.settings.request_timeout) {
+        // It waited too long in its lane. Somebody else may hold it before we are done: leave it to them.
+        engine.finished(endpoint, None);
+        engine.metrics.let_go.inc();
+        return;
+    }
+    let outbound = request::build(&claimed, started_at, engine.settings.request_timeout);
+    let sent = engine.transport.send(outbound).await; // the only await here that can be slow
+    engine.finished(endpoint, Some(&sent.outcome));
+
+    let now = engine.clock.now();
+    let attempts_made = claimed.attempts_made + 1;
+    let chance = engine.dice.unit();
+    let verdict = retry::judge(&sent.outcome, attempts_made, &engine.settings.retry_schedule, now, chance);
+    let attempt = Attempt {
+        id: AttemptId::fresh(started_at, &*engine.dice),
+        message: claimed.message.id,
+        endpoint,
+        url: claimed.endpoint.url.clone(),
+        trigger: claimed.trigger,
+        started_at,
+        timing: sent.timing,
+        remote: sent.remote,
+        outcome: sent.outcome,
+    };
+    engine.metrics.attempted(&claimed, &attempt, verdict, now);
+    engine.observer.attempted(&claimed, &attempt, verdict);
+    record(engine, &claimed, Some(attempt), verdict).await;
+}
+
+/// Writes until it is written or the lease is over. A store that is away for a moment costs no second attempt.
+async fn record(engine: &Engine, claimed: &Claimed, attempt: Option<Attempt>, verdict: Verdict) {
+    let record = Record { key: claimed.key(), lease: claimed.lease, attempt, verdict };
+    let mut wait = RECORD_RETRY_MIN;
+    loop {
+        let now = engine.clock.now();
+        match engine.queue.record(record.clone(), now).await {
+            Ok(recorded) => {
+                if recorded.disabled_endpoint {
+                    tracing::warn!(endpoint = %claimed.endpoint.id, "endpoint disabled: it failed for too long, or is gone");
+                }
+                return;
+            }
+            Err(error) if now < claimed.lease.until => {
+                tracing::warn!(message = %record.key.message, %error, "an attempt could not be recorded, trying again");
+            }
+            Err(error) => {
+                tracing::error!(message = %record.key.message, %error, "an attempt was not recorded: the delivery will be repeated");
+                return;
+            }
+        }
+        engine.clock.sleep_until(now.later(wait)).await;
+        wait = (wait * 2).min(RECORD_RETRY_MAX);
+    }
+}

@@ -1,0 +1,93 @@
+//! From a lane to a task: starts what may start, whenever something was pushed, finished or freed.
+
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+
+use posthaste_core::attempt::Outcome;
+use posthaste_core::delivery::Claimed;
+use posthaste_core::id::EndpointId;
+use posthaste_core::time::Timestamp;
+use posthaste_store::queue::HandOver;
+
+use crate::Engine;
+use crate::deliver::deliver;
+use crate::lanes::Lanes;
+
+/// Where the store puts what it just committed. Holds the engine weakly: the store outlives it.
+pub(crate) struct Intray(pub(crate) Weak<Engine>);
+
+impl HandOver for Intray {
+    fn has_room(&self, endpoint: EndpointId) -> bool {
+        self.0.upgrade().is_some_and(|engine| !engine.is_stopping() && engine.lanes().has_room(endpoint))
+    }
+
+    fn take(&self, claimed: Vec<Claimed>) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.push(claimed);
+        }
+    }
+
+    fn due(&self, endpoint: EndpointId, due: Timestamp) {
+        if let Some(engine) = self.0.upgrade() {
+            let now = engine.clock.now();
+            engine.lanes().note_due(endpoint, due, now);
+            if due <= now {
+                engine.refill(endpoint);
+            } else {
+                engine.changed.notify_one();
+            }
+        }
+    }
+
+    fn job(&self) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.job_written.notify_one();
+        }
+    }
+}
+
+impl Engine {
+    /// The lanes, for the few instructions that a caller needs them. Their state is plain counters: a panic in
+    /// another holder cannot leave them half changed in a way that matters, so poison is ignored.
+    pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(self: &Arc<Self>, claimed: Vec<Claimed>) {
+        let mut lanes = self.lanes();
+        for one in claimed {
+            lanes.push(one);
+        }
+        drop(lanes);
+        self.pump();
+    }
+
+    /// An attempt to `endpoint` is over.
+    pub(crate) fn finished(self: &Arc<Self>, endpoint: EndpointId, outcome: Option<&Outcome>) {
+        self.lanes().finished(endpoint, outcome, self.clock.now());
+        self.refill(endpoint);
+        self.pump();
+    }
+
+    /// Starts everything whose turn it is.
+    pub(crate) fn pump(self: &Arc<Self>) {
+        if self.is_stopping() {
+            return;
+        }
+        let now = self.clock.now();
+        let mut lanes = self.lanes();
+        let parked_before = lanes.next_wake();
+        let mut starting = Vec::new();
+        while let Some(claimed) = lanes.next(now) {
+            starting.push(claimed);
+        }
+        let parked = lanes.next_wake() != parked_before;
+        drop(lanes);
+        if parked {
+            self.changed.notify_one();
+        }
+        for claimed in starting {
+            let engine = Arc::clone(self);
+            self.tasks.spawn_on(async move { deliver(&engine, claimed).await }, &self.runtime);
+        }
+    }
+}
