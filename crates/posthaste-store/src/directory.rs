@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use posthaste_core::Secret;
 use posthaste_core::app::{App, AppChange, NewApp, Reference};
 use posthaste_core::endpoint::{Endpoint, EndpointChange, NewEndpoint};
 use posthaste_core::event_type::{EventType, EventTypeChange, EventTypeFacts};
@@ -11,7 +12,6 @@ use posthaste_core::name::EventTypeName;
 use posthaste_core::tenant::{Environment, EnvironmentId, Principal, Scope};
 use posthaste_core::time::Timestamp;
 use posthaste_core::token::{TokenHash, TokenRecord};
-use posthaste_core::Secret;
 
 use crate::error::{ChangeError, StoreError};
 use crate::intake::IdempotencyKey;
@@ -105,8 +105,11 @@ pub trait Directory: Send + Sync {
     async fn app(&self, environment: EnvironmentId, app: &Reference) -> Result<App, ChangeError>;
 
     /// All apps.
-    async fn apps(&self, environment: EnvironmentId, page: PageRequest<AppId>)
-        -> Result<Page<App>, StoreError>;
+    async fn apps(
+        &self,
+        environment: EnvironmentId,
+        page: PageRequest<AppId>,
+    ) -> Result<Page<App>, StoreError>;
 
     /// Changes an app.
     async fn change_app(
@@ -218,7 +221,8 @@ pub trait Directory: Send + Sync {
     async fn reserve_key(&self, key: IdempotencyKey, now: Timestamp) -> Result<Reservation, ChangeError>;
 
     /// Keeps what was answered to a reserved key; `None` frees it, since the work was not done.
-    async fn settle_key(&self, key: IdempotencyKey, answer: Option<(u16, Vec<u8>)>) -> Result<(), StoreError>;
+    async fn settle_key(&self, key: IdempotencyKey, answer: Option<(u16, Vec<u8>)>)
+    -> Result<(), StoreError>;
 }
 
 /// A rotation about to be made.

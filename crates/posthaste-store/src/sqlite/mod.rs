@@ -1,1 +1,48 @@
-//! The embedded store.
+//! The embedded store: one SQLite file, one thread that writes, a few connections that read.
+
+mod directory;
+mod history;
+mod intake;
+mod jobs;
+mod memo;
+mod migrate;
+mod open;
+mod pages;
+mod queue;
+mod reader;
+mod record;
+mod retention;
+mod rows;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use posthaste_core::dice::Dice;
+use zeroize::Zeroizing;
+
+use crate::seal::Vault;
+use reader::Reader;
+use writer::Writer;
+
+/// How to open the embedded store.
+pub struct SqliteOptions {
+    /// The database file, made if absent.
+    pub path: PathBuf,
+    /// Encrypts secrets at rest; the same for the life of the store.
+    pub main_secret: Zeroizing<String>,
+    /// Nonces and lease tokens.
+    pub dice: Arc<dyn Dice>,
+    /// As the one process that delivers from it: what a process before it had claimed goes back into the queue. Others,
+    /// such as `token create`, may read and write beside it.
+    pub serving: bool,
+}
+
+/// The embedded store.
+pub struct SqliteStore {
+    writer: Writer,
+    reader: Reader,
+    vault: Arc<Vault>,
+    /// Held while we serve; the system lets go of it when the process ends, however it ends.
+    _lock: Option<std::fs::File>,
+}

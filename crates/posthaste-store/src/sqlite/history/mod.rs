@@ -1,0 +1,224 @@
+//! What happened: this file is the port, its siblings read one table each.
+
+mod attempts;
+mod deliveries;
+mod messages;
+
+use async_trait::async_trait;
+use posthaste_core::app::Reference;
+use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId};
+use posthaste_core::message::Message;
+use posthaste_core::tenant::EnvironmentId;
+use posthaste_core::time::Timestamp;
+use rusqlite::Connection;
+
+use super::{SqliteStore, rows};
+use crate::error::{ChangeError, StoreError};
+use crate::history::{
+    AttemptFilter, AttemptRow, Attempted, Destination, EndpointStats, History, MessageFilter,
+};
+use crate::page::{Page, PageRequest};
+
+/// Whose history.
+#[derive(Clone)]
+struct Whose {
+    environment: EnvironmentId,
+    app: Reference,
+}
+
+impl Whose {
+    fn new(environment: EnvironmentId, app: &Reference) -> Self {
+        Self { environment, app: app.clone() }
+    }
+
+    fn app(&self, conn: &Connection) -> Result<AppId, ChangeError> {
+        rows::find_app(conn, self.environment, &self.app)?.ok_or(ChangeError::NotFound("application"))
+    }
+
+    fn message(&self, conn: &Connection, message: &Reference) -> Result<(AppId, MessageId), ChangeError> {
+        let app = self.app(conn)?;
+        let message = rows::find_message(conn, app, message)?.ok_or(ChangeError::NotFound("message"))?;
+        Ok((app, message))
+    }
+
+    fn endpoint(&self, conn: &Connection, endpoint: &Reference) -> Result<(AppId, EndpointId), ChangeError> {
+        let app = self.app(conn)?;
+        let endpoint = rows::find_endpoint(conn, app, endpoint)?.ok_or(ChangeError::NotFound("endpoint"))?;
+        Ok((app, endpoint))
+    }
+}
+
+#[async_trait]
+impl History for SqliteStore {
+    async fn message(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        with_body: bool,
+    ) -> Result<Message, ChangeError> {
+        let (whose, message) = (Whose::new(environment, app), message.clone());
+        self.reader
+            .list(move |conn| {
+                let (app, id) = whose.message(conn, &message)?;
+                messages::get(conn, app, id, with_body)
+            })
+            .await
+    }
+
+    async fn messages(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        filter: &MessageFilter,
+        page: PageRequest<MessageId>,
+        with_body: bool,
+    ) -> Result<Page<Message>, ChangeError> {
+        let (whose, filter) = (Whose::new(environment, app), filter.clone());
+        self.reader
+            .list(move |conn| Ok(messages::list(conn, whose.app(conn)?, &filter, &page, with_body)?))
+            .await
+    }
+
+    async fn attempts_of_message(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        filter: &AttemptFilter,
+        page: PageRequest<AttemptId>,
+    ) -> Result<Page<AttemptRow>, ChangeError> {
+        let (whose, message, filter) = (Whose::new(environment, app), message.clone(), filter.clone());
+        self.reader
+            .list(move |conn| {
+                let (app, message) = whose.message(conn, &message)?;
+                let endpoint = match &filter.endpoint {
+                    Some(endpoint) => Some(whose.endpoint(conn, endpoint)?.1),
+                    None => None,
+                };
+                let of = attempts::Of { app, message: Some(message), endpoint };
+                Ok(attempts::list(conn, &of, &filter, &page)?)
+            })
+            .await
+    }
+
+    async fn attempts_of_endpoint(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        endpoint: &Reference,
+        filter: &AttemptFilter,
+        page: PageRequest<AttemptId>,
+    ) -> Result<Page<AttemptRow>, ChangeError> {
+        let (whose, endpoint, filter) = (Whose::new(environment, app), endpoint.clone(), filter.clone());
+        self.reader
+            .list(move |conn| {
+                let (app, endpoint) = whose.endpoint(conn, &endpoint)?;
+                let of = attempts::Of { app, message: None, endpoint: Some(endpoint) };
+                Ok(attempts::list(conn, &of, &filter, &page)?)
+            })
+            .await
+    }
+
+    async fn attempt(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        attempt: AttemptId,
+    ) -> Result<AttemptRow, ChangeError> {
+        let (whose, message) = (Whose::new(environment, app), message.clone());
+        self.reader
+            .list(move |conn| {
+                let (app, message) = whose.message(conn, &message)?;
+                attempts::get(conn, app, message, attempt)
+            })
+            .await
+    }
+
+    async fn destinations(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        page: PageRequest<EndpointId>,
+    ) -> Result<Page<Destination>, ChangeError> {
+        let (whose, message, vault) = (Whose::new(environment, app), message.clone(), self.vault.clone());
+        self.reader
+            .list(move |conn| {
+                let (_, message) = whose.message(conn, &message)?;
+                Ok(deliveries::of_message(conn, &vault, message, &page)?)
+            })
+            .await
+    }
+
+    async fn attempted(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        endpoint: &Reference,
+        filter: &AttemptFilter,
+        page: PageRequest<MessageId>,
+    ) -> Result<Page<Attempted>, ChangeError> {
+        let (whose, endpoint, filter) = (Whose::new(environment, app), endpoint.clone(), filter.clone());
+        self.reader
+            .list(move |conn| {
+                let (app, endpoint) = whose.endpoint(conn, &endpoint)?;
+                Ok(deliveries::of_endpoint(conn, app, endpoint, &filter, &page)?)
+            })
+            .await
+    }
+
+    async fn endpoint_stats(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        endpoint: &Reference,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<EndpointStats, ChangeError> {
+        let (whose, endpoint) = (Whose::new(environment, app), endpoint.clone());
+        self.reader
+            .list(move |conn| {
+                let (_, endpoint) = whose.endpoint(conn, &endpoint)?;
+                Ok(deliveries::stats(conn, endpoint, since, until)?)
+            })
+            .await
+    }
+
+    async fn expunge_message(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+    ) -> Result<(), ChangeError> {
+        let (whose, message) = (Whose::new(environment, app), message.clone());
+        self.writer
+            .run(move |work| {
+                let (app, message) = whose.message(work.conn, &message)?;
+                super::retention::drop_body(work.conn, app, message)?;
+                Ok::<_, ChangeError>(())
+            })
+            .await
+    }
+
+    async fn expunge_attempt(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        attempt: AttemptId,
+    ) -> Result<(), ChangeError> {
+        let (whose, message) = (Whose::new(environment, app), message.clone());
+        self.writer
+            .run(move |work| {
+                let (_, message) = whose.message(work.conn, &message)?;
+                attempts::expunge(work.conn, message, attempt)
+            })
+            .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.reader.point(|conn| Ok(conn.query_row("SELECT 1 FROM setting LIMIT 1", [], |_| Ok(()))?))
+    }
+}

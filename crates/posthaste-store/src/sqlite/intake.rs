@@ -1,0 +1,243 @@
+//! Takes messages in: idempotency, the message, its deliveries, one transaction.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use posthaste_core::app::Reference;
+use posthaste_core::attempt::Trigger;
+use posthaste_core::delivery::Claimed;
+use posthaste_core::endpoint::Endpoint;
+use posthaste_core::fanout::wants;
+use posthaste_core::id::{ID_BYTES, Id, MessageId};
+use posthaste_core::limits::IDEMPOTENCY_WINDOW;
+use posthaste_core::message::Message;
+use posthaste_core::name::{Channel, EventTypeName, Tag, Uid};
+use posthaste_core::operational::Operational;
+use posthaste_core::tenant::EnvironmentId;
+use posthaste_core::time::Timestamp;
+use rusqlite::{OptionalExtension as _, params};
+
+use super::memo::KnownApp;
+use super::writer::Work;
+use super::{SqliteStore, directory, rows};
+use crate::error::{ChangeError, StoreError};
+use crate::intake::{Accepted, IdempotencyKey, Intake, NewMessage};
+
+#[async_trait]
+impl Intake for SqliteStore {
+    async fn accept(&self, new: NewMessage, now: Timestamp) -> Result<Accepted, ChangeError> {
+        if new.create_app.is_some() {
+            return self.writer.in_savepoint(move |work| accept(work, new, now)).await;
+        }
+        self.writer.run(move |work| accept(work, new, now)).await
+    }
+}
+
+fn accept(work: &mut Work<'_>, mut new: NewMessage, now: Timestamp) -> Result<Accepted, ChangeError> {
+    if let Some(key) = &new.idempotency
+        && let Some(first) = repeated(work, key, now)?
+    {
+        return Ok(first);
+    }
+    if let Some(app) = new.create_app.take() {
+        directory::apps::create(work, new.environment, app, true, now)?;
+    }
+    let app = work.memo.app_by(work.conn, work.vault, new.environment, &new.app)?;
+    let app = app.filter(|app| !app.operational).ok_or(ChangeError::NotFound("application"))?;
+    if let Some(event_id) = &new.event_id {
+        let sql = "SELECT 1 FROM event_key WHERE app = ?1 AND event_id = ?2";
+        let mut known = work.conn.prepare_cached(sql).map_err(StoreError::from)?;
+        let known =
+            known.exists(params![app.app.id.as_bytes(), event_id.as_str()]).map_err(StoreError::from)?;
+        if known {
+            return Err(ChangeError::Taken("a message with this eventId"));
+        }
+    }
+    let targets = targets(&app, new.only.as_ref(), &new.event_type, &new.channels)?;
+    let key = new.idempotency.take();
+    let expunge_at = new.expunge_at;
+    let message = Arc::new(Message {
+        id: new.id,
+        app: app.app.id,
+        event_type: new.event_type,
+        event_id: new.event_id,
+        channels: new.channels,
+        tags: new.tags,
+        body: Some(new.body),
+        created_at: now,
+        deliver_at: new.deliver_at,
+    });
+    write_message(work, &message, expunge_at)?;
+    if let Some(key) = key {
+        remember(work, &key, &message, now)?;
+    }
+    let trigger = if new.only.is_some() { Trigger::Manual } else { Trigger::Scheduled };
+    let deliveries_count = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+    for endpoint in targets {
+        owe(work, new.environment, &message, &endpoint, trigger, now)?;
+    }
+    Ok(Accepted { message, deliveries_count, repeated: false })
+}
+
+/// The endpoints that this message goes to, as of this transaction.
+fn targets(
+    app: &KnownApp,
+    only: Option<&Reference>,
+    event_type: &EventTypeName,
+    channels: &[Channel],
+) -> Result<Vec<Arc<Endpoint>>, ChangeError> {
+    if let Some(only) = only {
+        let endpoint = app.endpoint_by(only).ok_or(ChangeError::NotFound("endpoint"))?;
+        return Ok(vec![Arc::clone(endpoint)]);
+    }
+    let wanting = app.endpoints.iter().filter(|e| !e.disabled && wants(&e.filter, event_type, channels));
+    Ok(wanting.cloned().collect())
+}
+
+/// The first answer to a key that was used before.
+fn repeated(work: &Work<'_>, key: &IdempotencyKey, now: Timestamp) -> Result<Option<Accepted>, ChangeError> {
+    let sql = "SELECT fingerprint, app, message FROM idempotency WHERE key = ?1 AND expires_at > ?2";
+    let mut statement = work.conn.prepare_cached(sql).map_err(StoreError::from)?;
+    type Row = ([u8; 32], Option<[u8; ID_BYTES]>, Option<[u8; ID_BYTES]>);
+    let found: Option<Row> = statement
+        .query_row(params![key.key, now.as_micros()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+        .map_err(StoreError::from)?;
+    let Some((fingerprint, app, message)) = found else { return Ok(None) };
+    if fingerprint != key.fingerprint {
+        return Err(ChangeError::KeyReused);
+    }
+    let (Some(app), Some(message)) = (app, message) else { return Err(ChangeError::KeyInUse) };
+    let message = rows::read_message(work.conn, Id::from_bytes(app), Id::from_bytes(message))?;
+    let message = message.ok_or(ChangeError::NotFound("message"))?;
+    Ok(Some(Accepted { message: Arc::new(message), deliveries_count: 0, repeated: true }))
+}
+
+fn remember(
+    work: &Work<'_>,
+    key: &IdempotencyKey,
+    message: &Message,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO idempotency (key, fingerprint, app, message, expires_at) \
+               VALUES (?1, ?2, ?3, ?4, ?5)";
+    work.conn.prepare_cached(sql)?.execute(params![
+        key.key,
+        key.fingerprint,
+        message.app.as_bytes(),
+        message.id.as_bytes(),
+        now.later(IDEMPOTENCY_WINDOW).as_micros()
+    ])?;
+    Ok(())
+}
+
+fn write_message(
+    work: &Work<'_>,
+    message: &Message,
+    expunge_at: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let body = message.body.as_deref().unwrap_or_default();
+    work.conn.prepare_cached("INSERT INTO body (bytes) VALUES (?1)")?.execute([body])?;
+    let sql = "INSERT INTO message (app, id, event_type, event_id, channels, tags, body, deliver_at, created_at, \
+               expunge_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    work.conn.prepare_cached(sql)?.execute(params![
+        message.app.as_bytes(),
+        message.id.as_bytes(),
+        message.event_type.as_str(),
+        message.event_id.as_ref().map(Uid::as_str),
+        rows::joined(message.channels.iter().map(Channel::as_str)),
+        rows::joined(message.tags.iter().map(Tag::as_str)),
+        work.conn.last_insert_rowid(),
+        message.deliver_at.map(Timestamp::as_micros),
+        message.created_at.as_micros(),
+        expunge_at.map(Timestamp::as_micros),
+    ])?;
+    if let Some(event_id) = &message.event_id {
+        let sql = "INSERT INTO event_key (app, event_id, message) VALUES (?1, ?2, ?3)";
+        let values = params![message.app.as_bytes(), event_id.as_str(), message.id.as_bytes()];
+        work.conn.prepare_cached(sql)?.execute(values)?;
+    }
+    Ok(())
+}
+
+/// Writes down a new delivery; already leased to this process if that would send it at once.
+fn owe(
+    work: &mut Work<'_>,
+    environment: EnvironmentId,
+    message: &Arc<Message>,
+    endpoint: &Arc<Endpoint>,
+    trigger: Trigger,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let leased_for = match work.engine {
+        Some((engine, lasts)) if message.deliver_at.is_none() && engine.has_room(endpoint.id) => Some(*lasts),
+        _ => None,
+    };
+    let lease = leased_for.map(|lasts| work.lease(lasts, now));
+    let due = message.deliver_at.unwrap_or(now);
+    let sql = "INSERT INTO delivery (message, endpoint, app, state, due_at, lease_token, lease_until, attempts, \
+               manual) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8)";
+    work.conn.prepare_cached(sql)?.execute(params![
+        message.id.as_bytes(),
+        endpoint.id.as_bytes(),
+        message.app.as_bytes(),
+        i64::from(lease.is_some()),
+        lease.is_none().then_some(due.as_micros()),
+        lease.map(|lease| lease.token),
+        lease.map(|lease| lease.until.as_micros()),
+        trigger == Trigger::Manual,
+    ])?;
+    match lease {
+        Some(lease) => {
+            work.effects.in_flight_delta += 1;
+            work.effects.claimed.push(Claimed {
+                environment,
+                lease,
+                message: Arc::clone(message),
+                endpoint: Arc::clone(endpoint),
+                endpoint_deleted: false,
+                attempts_made: 0,
+                trigger,
+            });
+        }
+        None => {
+            work.effects.waiting_delta += 1;
+            work.effects.due.push((endpoint.id, due));
+        }
+    }
+    Ok(())
+}
+
+/// Tells an environment's operational webhooks what happened, in the transaction in which it did.
+///
+/// What happens to the operational app itself is not told: it could go round for ever.
+pub(super) fn tell(
+    work: &mut Work<'_>,
+    environment: EnvironmentId,
+    what: &Operational,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(app) = work.memo.operational(work.conn, work.vault, environment)? else { return Ok(()) };
+    let Ok(event_type) = EventTypeName::parse(what.event_type()) else { return Ok(()) };
+    let wanting = app.endpoints.iter().filter(|e| !e.disabled && wants(&e.filter, &event_type, &[]));
+    let wanting: Vec<_> = wanting.cloned().collect();
+    if wanting.is_empty() {
+        return Ok(());
+    }
+    let message = Arc::new(Message {
+        id: MessageId::fresh(now, work.dice),
+        app: app.app.id,
+        event_type,
+        event_id: None,
+        channels: vec![],
+        tags: vec![],
+        body: Some(what.body().into()),
+        created_at: now,
+        deliver_at: None,
+    });
+    write_message(work, &message, None)?;
+    for endpoint in wanting {
+        owe(work, environment, &message, &endpoint, Trigger::Scheduled, now)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What the writer remembers of apps and their endpoints, so that accepting a message reads and decrypts nothing.
+//!
+//! Never stale: the writer is the only writer in this process and forgets an app whenever it changes something of it;
+//! changes by other processes show in SQLite's `data_version`, which is looked at within each transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use posthaste_core::app::{App, Reference};
+use posthaste_core::endpoint::Endpoint;
+use posthaste_core::id::{AppId, EndpointId};
+use posthaste_core::tenant::EnvironmentId;
+use rusqlite::Connection;
+
+use super::rows;
+use crate::error::StoreError;
+use crate::seal::Vault;
+
+/// Apps that are remembered; past that all are forgotten, which costs one read each.
+const APPS_MAX: usize = 10_000;
+
+/// An app with its endpoints.
+#[derive(Debug)]
+pub(super) struct KnownApp {
+    pub(super) environment: EnvironmentId,
+    pub(super) operational: bool,
+    pub(super) app: App,
+    /// Those that are not deleted, in the order of their ids.
+    pub(super) endpoints: Vec<Arc<Endpoint>>,
+}
+
+impl KnownApp {
+    pub(super) fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
+        self.endpoints.binary_search_by_key(&id, |e| e.id).ok().map(|at| &self.endpoints[at])
+    }
+
+    pub(super) fn endpoint_by(&self, reference: &Reference) -> Option<&Arc<Endpoint>> {
+        let by_uid = || {
+            self.endpoints.iter().find(|e| e.uid.as_ref().is_some_and(|u| u.as_str() == reference.as_str()))
+        };
+        reference.id().and_then(|id| self.endpoint(id)).or_else(by_uid)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Memo {
+    apps: HashMap<AppId, Arc<KnownApp>>,
+    ids: HashMap<(EnvironmentId, Reference), AppId>,
+    operational: HashMap<EnvironmentId, Option<AppId>>,
+    data_version: i64,
+}
+
+impl Memo {
+    /// Forgets everything if another process wrote. Called within the transaction: nobody can write until it ends.
+    pub(super) fn look_for_other_writers(&mut self, conn: &Connection) -> Result<(), rusqlite::Error> {
+        let version = conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if version != self.data_version {
+            self.clear();
+            self.data_version = version;
+        }
+        Ok(())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.apps.clear();
+        self.ids.clear();
+        self.operational.clear();
+    }
+
+    /// An endpoint of this app changed.
+    pub(super) fn forget(&mut self, app: AppId) {
+        self.apps.remove(&app);
+    }
+
+    /// An app was made, changed or deleted: what its uid leads to may differ.
+    pub(super) fn forget_names(&mut self, app: AppId) {
+        self.apps.remove(&app);
+        self.ids.clear();
+        self.operational.clear();
+    }
+
+    pub(super) fn app_by(
+        &mut self,
+        conn: &Connection,
+        vault: &Vault,
+        environment: EnvironmentId,
+        reference: &Reference,
+    ) -> Result<Option<Arc<KnownApp>>, StoreError> {
+        let key = (environment, reference.clone());
+        let id = match self.ids.get(&key) {
+            Some(id) => *id,
+            None => {
+                let Some(id) = rows::find_app(conn, environment, reference)? else { return Ok(None) };
+                if self.ids.len() >= 2 * APPS_MAX {
+                    self.ids.clear();
+                }
+                self.ids.insert(key, id);
+                id
+            }
+        };
+        self.app(conn, vault, id)
+    }
+
+    pub(super) fn app(
+        &mut self,
+        conn: &Connection,
+        vault: &Vault,
+        id: AppId,
+    ) -> Result<Option<Arc<KnownApp>>, StoreError> {
+        if let Some(known) = self.apps.get(&id) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let Some((environment, operational, app)) = rows::read_app(conn, id)? else { return Ok(None) };
+        let endpoints = rows::read_endpoints(conn, vault, &app)?.into_iter().map(Arc::new).collect();
+        let known = Arc::new(KnownApp { environment, operational, app, endpoints });
+        if self.apps.len() >= APPS_MAX {
+            self.apps.clear();
+        }
+        self.apps.insert(id, Arc::clone(&known));
+        Ok(Some(known))
+    }
+
+    /// The app of an environment's operational webhooks, if it has one.
+    pub(super) fn operational(
+        &mut self,
+        conn: &Connection,
+        vault: &Vault,
+        environment: EnvironmentId,
+    ) -> Result<Option<Arc<KnownApp>>, StoreError> {
+        let id = match self.operational.get(&environment) {
+            Some(id) => *id,
+            None => {
+                let id = rows::find_operational_app(conn, environment)?;
+                self.operational.insert(environment, id);
+                id
+            }
+        };
+        id.map_or(Ok(None), |id| self.app(conn, vault, id))
+    }
+}

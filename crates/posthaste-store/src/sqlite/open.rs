@@ -1,0 +1,109 @@
+//! Opens a database: pragmas, migrations, the check of the main secret, the serving lock.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use super::reader::Reader;
+use super::writer::Writer;
+use super::{SqliteOptions, SqliteStore, migrate};
+use crate::error::StoreError;
+use crate::queue::Backlog;
+use crate::seal::Vault;
+
+/// How long to wait for another process's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Prepared statements kept per connection: more than there are in this crate.
+const STATEMENTS_KEPT: usize = 256;
+/// What the key check row holds, sealed.
+const KEY_CHECK: &[u8] = b"posthaste";
+
+impl SqliteStore {
+    /// Opens the store, and makes it if it is not there.
+    pub fn open(options: SqliteOptions) -> Result<Arc<Self>, StoreError> {
+        let lock = if options.serving { Some(serving_lock(&options.path)?) } else { None };
+        let vault = Arc::new(Vault::new(&options.main_secret));
+        let mut conn = connect(&options.path, true)?;
+        migrate::migrate(&mut conn)?;
+        check_key(&conn, &vault, &*options.dice)?;
+        let backlog = if options.serving { take_over(&conn)? } else { Backlog::default() };
+        let reader = Reader::open(|| connect(&options.path, false))?;
+        let writer = Writer::start(conn, Arc::clone(&vault), options.dice, backlog)?;
+        Ok(Arc::new(Self { writer, reader, vault, _lock: lock }))
+    }
+}
+
+/// WAL, so that readers never wait for the writer; FULL, so that a commit that returned survives a power cut.
+fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
+    let access = if writes {
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    };
+    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    if writes {
+        // Before the first table: a page that holds a message of 1 KiB beside its neighbours.
+        conn.pragma_update(None, "page_size", 8192)?;
+        conn.pragma_update(None, "journal_mode", "WAL")?;
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        // Fewer, larger checkpoints: 4096 pages of 8 KiB, 32 MiB of WAL.
+        conn.pragma_update(None, "wal_autocheckpoint", 4096)?;
+        conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        conn.pragma_update(None, "cache_size", -16_384)?;
+    } else {
+        conn.pragma_update(None, "cache_size", -2_048)?;
+    }
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(conn)
+}
+
+/// One process serves from a store: it alone knows which leases are its own.
+fn serving_lock(path: &Path) -> Result<File, StoreError> {
+    let path = path.with_extension("lock");
+    let unavailable = |error: std::io::Error| StoreError::Unavailable(Box::new(error));
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(unavailable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let dir = path.parent().unwrap_or(&path).display().to_string();
+            Err(StoreError::InUse(dir))
+        }
+        Err(TryLockError::Error(error)) => Err(unavailable(error)),
+    }
+}
+
+fn check_key(
+    conn: &Connection,
+    vault: &Vault,
+    dice: &dyn posthaste_core::dice::Dice,
+) -> Result<(), StoreError> {
+    let sql = "SELECT value FROM setting WHERE name = 'key_check'";
+    let stored: Option<Vec<u8>> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
+    match stored {
+        Some(sealed) if vault.open(&sealed, b"key_check").is_ok_and(|plain| *plain == KEY_CHECK) => Ok(()),
+        Some(_) => Err(StoreError::WrongMainSecret),
+        None => {
+            let sealed =
+                vault.seal(KEY_CHECK, b"key_check", dice).map_err(|_| StoreError::WrongMainSecret)?;
+            conn.execute("INSERT OR IGNORE INTO setting (name, value) VALUES ('key_check', ?1)", [sealed])?;
+            Ok(())
+        }
+    }
+}
+
+/// The process that served before is gone, and with it all leases: what it had claimed is due again. Then counts the
+/// backlog, once.
+fn take_over(conn: &Connection) -> Result<Backlog, StoreError> {
+    conn.execute(
+        "UPDATE delivery SET state = 0, due_at = 0, lease_token = NULL, lease_until = NULL WHERE state = 1",
+        [],
+    )?;
+    let waiting: i64 =
+        conn.query_row("SELECT count(*) FROM delivery WHERE state = 0", [], |row| row.get(0))?;
+    Ok(Backlog { waiting_count: u64::try_from(waiting).unwrap_or(0), in_flight_count: 0 })
+}
