@@ -95,7 +95,7 @@ impl Queue for SqliteStore {
 
     async fn step_job(&self, now: Timestamp) -> Result<Option<Job>, StoreError> {
         // Asked often, with nothing to do as a rule: look before disturbing the writer.
-        let unfinished = self.reader.list(|conn| jobs::unfinished(conn)).await?;
+        let unfinished = self.reader.list(jobs::unfinished).await?;
         if unfinished.is_none() {
             return Ok(None);
         }
