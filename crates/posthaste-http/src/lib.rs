@@ -1,1 +1,137 @@
-//! The HTTP side: the API, probes and the inbound door.
+//! The HTTP side of Posthaste: the Svix API, probes, metrics and the built-in bin.
+//!
+//! Wire names and wire shapes live here and nowhere else. It knows the store's ports and never the engine: what it
+//! accepts is handed over by the store.
+
+mod api;
+pub mod bin;
+mod error;
+mod extract;
+mod idempotency;
+pub mod metrics;
+mod openapi;
+mod probes;
+pub mod serve;
+pub mod state;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, any, get, post};
+
+use crate::api::{
+    app, attempt, endpoint, event_type, headers, message, not_supported, operational, portal, recovery,
+    secret, task,
+};
+pub use crate::openapi::document as openapi;
+use crate::state::ApiState;
+
+type Shared = Arc<ApiState>;
+
+/// Every route, grouped by who calls it.
+pub fn router(state: ApiState) -> Router {
+    let bins = state.bins.clone();
+    let state = Arc::new(state);
+    let mut router = Routes(Router::new());
+
+    // Whoever runs us.
+    router.add("/livez", get(probes::live));
+    router.add("/readyz", get(probes::ready));
+    router.add("/metrics", get(probes::metrics));
+    router.add("/openapi.json", get(probes::openapi));
+    router.add("/api/v1/health", get(probes::health));
+    router.add("/api/v1/health/ping", get(probes::health));
+
+    senders(&mut router, &state);
+    customers(&mut router, &state);
+    operators(&mut router, &state);
+
+    // What Svix's API has and we lack says so.
+    not_supported::routes(&mut router.0);
+    let mut router = router.0;
+    if let Some(bins) = bins {
+        router = router.route("/bin/{name}", any(bin::keep).with_state(bins));
+    }
+    router
+        .fallback(probes::not_found)
+        .method_not_allowed_fallback(probes::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&state), metrics::observe))
+        .layer(from_fn(probes::catch_panic))
+        .with_state(state)
+}
+
+/// The sender's own services: apps, event types, messages.
+fn senders(router: &mut Routes, state: &Shared) {
+    router.add("/api/v1/app", get(app::list).merge(once(state, app::create)));
+    router.add("/api/v1/app/{app}", get(app::get).put(app::put).patch(app::patch).delete(app::delete));
+    router.add("/api/v1/event-type", get(event_type::list).merge(once(state, event_type::create)));
+    router.add(
+        "/api/v1/event-type/{name}",
+        get(event_type::get).put(event_type::put).patch(event_type::patch).delete(event_type::delete),
+    );
+    router.add("/api/v1/app/{app}/msg", get(message::list).post(message::create));
+    router.add("/api/v1/app/{app}/msg/{msg}", get(message::get));
+    router.add("/api/v1/app/{app}/msg/{msg}/content", axum::routing::delete(message::expunge));
+}
+
+/// Customers too, through a portal token: endpoints, attempts, replay. Each handler checks whose app it is.
+fn customers(router: &mut Routes, state: &Shared) {
+    let one = "/api/v1/app/{app}/endpoint/{endpoint}";
+    let at = |rest: &str| format!("{one}{rest}");
+    router.add("/api/v1/app/{app}/endpoint", get(endpoint::list).merge(once(state, endpoint::create)));
+    router.add(one, get(endpoint::get).put(endpoint::put).patch(endpoint::patch).delete(endpoint::delete));
+    router.add(&at("/headers"), get(headers::get).put(headers::put).patch(headers::patch));
+    router.add(&at("/secret"), get(secret::get));
+    router.add(&at("/secret/rotate"), once(state, secret::rotate));
+    router.add(&at("/stats"), get(endpoint::stats));
+    router.add(&at("/send-example"), once(state, message::send_example));
+    router.add(&at("/recover"), once(state, recovery::recover));
+    router.add(&at("/msg"), get(attempt::attempted_messages));
+    router.add("/api/v1/app/{app}/attempt/endpoint/{endpoint}", get(attempt::by_endpoint));
+    router.add("/api/v1/app/{app}/attempt/msg/{msg}", get(attempt::by_message));
+    let one = "/api/v1/app/{app}/msg/{msg}";
+    let at = |rest: &str| format!("{one}{rest}");
+    router.add(&at("/endpoint"), get(attempt::destinations));
+    router.add(&at("/endpoint/{endpoint}/resend"), once(state, recovery::resend));
+    router.add(&at("/attempt/{attempt}"), get(attempt::get));
+    router.add(&at("/attempt/{attempt}/content"), axum::routing::delete(attempt::expunge));
+    router.add("/api/v1/auth/logout", post(portal::logout));
+}
+
+/// The team behind the sender: portal links, operational webhooks, jobs.
+fn operators(router: &mut Routes, state: &Shared) {
+    router.add("/api/v1/auth/app-portal-access/{app}", once(state, portal::access));
+    router.add("/portal/login", get(portal::page));
+    router.add("/api/v1/background-task/{task}", get(task::get));
+    let one = "/api/v1/operational-webhook/endpoint/{endpoint}";
+    let at = |rest: &str| format!("{one}{rest}");
+    router.add(
+        "/api/v1/operational-webhook/endpoint",
+        get(operational::list).merge(once(state, operational::create)),
+    );
+    router.add(one, get(operational::get).put(operational::put).delete(operational::delete));
+    router.add(&at("/headers"), get(operational::headers).put(operational::put_headers));
+    router.add(&at("/secret"), get(operational::secret));
+    router.add(&at("/secret/rotate"), once(state, operational::rotate));
+}
+
+/// A POST whose repetition with the same idempotency key is answered from the first answer.
+fn once<H, T>(state: &Shared, handler: H) -> MethodRouter<Shared>
+where
+    H: Handler<T, Shared>,
+    T: 'static,
+{
+    post(handler).layer(from_fn_with_state(Arc::clone(state), idempotency::once))
+}
+
+/// A router on which every path also works with a slash at its end, as Svix's does.
+struct Routes(Router<Shared>);
+
+impl Routes {
+    fn add(&mut self, path: &str, methods: MethodRouter<Shared>) {
+        let router = std::mem::take(&mut self.0);
+        self.0 = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
+    }
+}

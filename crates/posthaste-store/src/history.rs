@@ -1,7 +1,6 @@
 //! What happened: messages, deliveries, attempts and counts.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use posthaste_core::app::Reference;
 use posthaste_core::attempt::{Attempt, Trigger};
 use posthaste_core::delivery::DeliveryState;
@@ -213,6 +212,3 @@ pub trait History: Send + Sync {
     /// Answers if the store can be read: for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
 }
-
-/// A body that was expunged reads like this in lists.
-pub const EXPUNGED: Bytes = Bytes::from_static(b"{\"expired\":true}");

@@ -1,3 +1,34 @@
-//! Posthaste, the binary.
+//! Posthaste, the binary: parse, log, run, exit code.
 
-fn main() {}
+mod bench;
+mod call;
+mod cli;
+mod commands;
+mod config;
+mod shutdown;
+mod system;
+mod telemetry;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A usage error is 2, help and version are 0: clap knows which is which.
+            let code = error.exit_code();
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(code).unwrap_or(2));
+        }
+    };
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            telemetry::complain(&error);
+            ExitCode::from(config::exit_code(&error))
+        }
+    }
+}

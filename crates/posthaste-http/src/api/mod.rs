@@ -1,0 +1,15 @@
+//! The API's operations: one file a resource, each with its wire shapes, its readers and its handlers.
+
+pub(crate) mod app;
+pub(crate) mod attempt;
+pub(crate) mod endpoint;
+pub(crate) mod event_type;
+mod example;
+pub(crate) mod headers;
+pub(crate) mod message;
+pub(crate) mod not_supported;
+pub(crate) mod operational;
+pub(crate) mod portal;
+pub(crate) mod recovery;
+pub(crate) mod secret;
+pub(crate) mod task;

@@ -1,0 +1,81 @@
+//! Portal access: a token for one app, and a link that carries it.
+
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use posthaste_core::app::Reference;
+use posthaste_core::id::TokenId;
+use posthaste_core::limits::PORTAL_TOKEN_LIFE_MAX;
+use posthaste_core::name::{Label, Uid};
+use posthaste_core::tenant::Scope;
+use posthaste_core::token::{Token, TokenHash};
+use posthaste_store::ChangeError;
+use posthaste_store::directory::{Made, NewToken};
+use serde_json::json;
+
+use super::app;
+use crate::Shared;
+use crate::error::{Answer, json_of};
+use crate::extract::auth::{Caller, bearer};
+use crate::extract::body::JsonBody;
+use crate::extract::fields::{Fields, boolean, integer, names};
+
+pub(crate) async fn access(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(app): Path<String>,
+    body: JsonBody,
+) -> Answer<Response> {
+    let environment = caller.environment()?;
+    let mut fields =
+        if body.0.is_empty() { Fields::over(serde_json::Map::new()) } else { Fields::of(&body)? };
+    let read_only = fields.get("readOnly", boolean).value().unwrap_or(false);
+    let longest = i64::try_from(PORTAL_TOKEN_LIFE_MAX.as_secs()).unwrap_or(i64::MAX);
+    let life = fields.get("expiry", integer(3_600..=longest)).value().unwrap_or(longest);
+    // Feature flags and capabilities shape the portal's pages; they are checked, and come with those pages.
+    fields.get("featureFlags", names(Label::parse, 25, true));
+    let described = fields.nested("application", |fields| app::read(fields, &state)).flatten();
+    fields.done()?;
+    let now = state.clock.now();
+    let found = match (state.directory.app(environment, &Reference::new(app.as_str())).await, described) {
+        (Err(ChangeError::NotFound(_)), Some(mut new)) => {
+            new.uid = new.uid.or_else(|| Uid::parse(&app).ok());
+            let (Made::Created(app) | Made::Existed(app)) =
+                state.directory.create_app(environment, new, true, now).await?;
+            app
+        }
+        (found, _) => found?,
+    };
+    let token = Token::fresh(&*state.dice);
+    let new = NewToken {
+        id: TokenId::fresh(now, &*state.dice),
+        environment,
+        scope: Scope::App { app: found.id, read_only },
+        hash: token.hash(),
+        hint: token.hint().to_owned(),
+        expires_at: Some(now.later(Duration::from_secs(life.unsigned_abs()))),
+    };
+    state.directory.create_token(new, now).await?;
+    let key = json!({ "appId": found.id.to_string(), "token": token.expose() }).to_string();
+    // Behind the hash, so that it is sent to no server and stands in no log.
+    let url =
+        format!("{}/portal/login#key={}", state.settings.public_url, BASE64_URL_SAFE_NO_PAD.encode(key));
+    Ok(json_of(StatusCode::OK, &json!({ "token": token.expose(), "url": url })))
+}
+
+/// Ends the token that asks.
+pub(crate) async fn logout(State(state): State<Shared>, _: Caller, headers: HeaderMap) -> Answer<StatusCode> {
+    let hash = TokenHash::of(bearer(&headers)?);
+    state.directory.revoke_token_by_hash(hash, state.clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Where portal links lead until there is a portal.
+pub(crate) async fn page() -> Response {
+    let text = "The customer portal is not supported yet. The token in this link works with the API.\n";
+    (StatusCode::NOT_IMPLEMENTED, text).into_response()
+}

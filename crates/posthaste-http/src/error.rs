@@ -1,0 +1,149 @@
+//! One error type, one shape, mapped in one place: `{code, detail}`, or 422 with every field that is wrong.
+
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use posthaste_store::{ChangeError, StoreError};
+use serde::Serialize;
+use serde_json::json;
+
+/// A field that is wrong.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub(crate) struct Invalid {
+    /// Where it stands: `["body", "url"]`.
+    pub(crate) loc: Vec<String>,
+    /// What is wrong, and how it should be.
+    pub(crate) msg: String,
+    /// `value_error` or `value_error.missing`.
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+}
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// A status with a code and a sentence.
+    Plain { status: StatusCode, code: &'static str, detail: String },
+    /// Fields that are wrong, all of them.
+    Invalid(Vec<Invalid>),
+    /// We failed. The cause was logged and is not told.
+    Unavailable,
+}
+
+pub(crate) type Answer<T> = Result<T, ApiError>;
+
+impl ApiError {
+    fn plain(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Plain { status, code, detail: detail.into() }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::plain(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::plain(StatusCode::UNAUTHORIZED, "authentication_failed", detail)
+    }
+
+    pub(crate) fn forbidden() -> Self {
+        let detail = "this token does not have permission for that";
+        Self::plain(StatusCode::FORBIDDEN, "insufficient_permission", detail)
+    }
+
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::plain(StatusCode::NOT_FOUND, "not_found", format!("{what} not found"))
+    }
+
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::plain(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    pub(crate) fn unsupported_media(detail: impl Into<String>) -> Self {
+        Self::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let detail = format!("the size of the request is over the limit of {limit} bytes");
+        Self::plain(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        Self::plain(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time")
+    }
+
+    pub(crate) fn not_supported(what: &str) -> Self {
+        let detail = format!("{what} is part of Svix's API that this server does not support yet");
+        Self::plain(StatusCode::NOT_IMPLEMENTED, "not_supported", detail)
+    }
+
+    /// One field of the body, the query or the path.
+    pub(crate) fn invalid(place: &'static str, field: &str, msg: impl Into<String>) -> Self {
+        Self::Invalid(vec![Invalid::new(place, field, msg)])
+    }
+}
+
+impl Invalid {
+    pub(crate) fn new(place: &'static str, field: &str, msg: impl Into<String>) -> Self {
+        let path = field.split('.').filter(|part| !part.is_empty()).map(str::to_owned);
+        let loc = std::iter::once(place.to_owned()).chain(path).collect();
+        Self { loc, msg: msg.into(), kind: "value_error" }
+    }
+
+    pub(crate) fn missing(place: &'static str, field: &str) -> Self {
+        Self { kind: "value_error.missing", ..Self::new(place, field, format!("{field} is required")) }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request could not be done");
+        Self::Unavailable
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NotFound(what) => Self::not_found(what),
+            ChangeError::Taken(_) => Self::conflict(error.to_string()),
+            ChangeError::KeyReused => Self::invalid("header", "idempotency-key", error.to_string()),
+            ChangeError::KeyInUse => Self::conflict(format!("idempotency-key: {error}")),
+            ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, body) = match self {
+            Self::Plain { status, code, detail } => (status, json!({ "code": code, "detail": detail })),
+            Self::Invalid(fields) => (StatusCode::UNPROCESSABLE_ENTITY, json!({ "detail": fields })),
+            Self::Unavailable => {
+                let detail = "the store is not available now: nothing was done, try again";
+                let body = json!({ "code": "unavailable", "detail": detail });
+                let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                return response;
+            }
+        };
+        json_response(status, body.to_string())
+    }
+}
+
+const JSON: (HeaderName, HeaderValue) = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+
+/// A JSON answer.
+pub(crate) fn json_response(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+    (status, [JSON], body.into()).into_response()
+}
+
+/// A value as a JSON answer.
+pub(crate) fn json_of(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => json_response(status, body),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            ApiError::Unavailable.into_response()
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Who asks: a token of ours, or one that svix-server made, in `Authorization: Bearer`.
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use posthaste_core::app::Reference;
+use posthaste_core::tenant::{EnvironmentId, Principal, Scope};
+use posthaste_core::token::TokenHash;
+
+use super::jwt;
+use crate::Shared;
+use crate::error::{Answer, ApiError};
+use crate::state::ApiState;
+
+/// Longer than any token of ours or of svix-server's.
+const TOKEN_BYTES_MAX: usize = 4_096;
+
+/// Whoever stands behind a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller(Principal);
+
+impl Caller {
+    /// The environment, for callers that may touch all of it.
+    pub(crate) fn environment(self) -> Answer<EnvironmentId> {
+        match self.0.scope {
+            Scope::Environment => Ok(self.0.environment),
+            Scope::App { .. } => Err(ApiError::forbidden()),
+        }
+    }
+
+    /// The environment, for callers that may read this app. A customer's token sees its own app and no other.
+    pub(crate) async fn reads(self, state: &ApiState, app: &Reference) -> Answer<EnvironmentId> {
+        if let Scope::App { app: own, .. } = self.0.scope {
+            let asked = state.directory.app(self.0.environment, app).await?;
+            if asked.id != own {
+                return Err(ApiError::not_found("application"));
+            }
+        }
+        Ok(self.0.environment)
+    }
+
+    /// The environment, for callers that may change things of this app.
+    pub(crate) async fn writes(self, state: &ApiState, app: &Reference) -> Answer<EnvironmentId> {
+        let environment = self.reads(state, app).await?;
+        match self.0.scope {
+            Scope::App { read_only: true, .. } => Err(ApiError::forbidden()),
+            _ => Ok(environment),
+        }
+    }
+}
+
+/// The token in the request's one `Authorization` header.
+pub(crate) fn bearer(headers: &HeaderMap) -> Answer<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(|| {
+        ApiError::unauthorized("the authorization header is missing: send \"Authorization: Bearer TOKEN\"")
+    })?;
+    if values.next().is_some() {
+        return Err(ApiError::unauthorized("there is more than one authorization header"));
+    }
+    let value =
+        value.to_str().map_err(|_| ApiError::unauthorized("the token has characters that no token has"))?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(ApiError::unauthorized("the authorization header must be \"Bearer TOKEN\""));
+    }
+    let token = token.trim();
+    if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
+        return Err(ApiError::unauthorized("the token is empty or far too long"));
+    }
+    Ok(token)
+}
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Answer<Self> {
+        let token = bearer(&parts.headers)?;
+        let now = state.clock.now();
+        if let Some(principal) = state.directory.authenticate(TokenHash::of(token), now).await? {
+            return Ok(Self(principal));
+        }
+        if let Some(secret) = &state.settings.jwt_secret
+            && let Some(org) = jwt::verify(token, secret, now)
+        {
+            let environment = state.directory.environment_of_org(org, now).await?;
+            return Ok(Self(Principal { environment, scope: Scope::Environment }));
+        }
+        Err(ApiError::unauthorized("the token is unknown, expired or revoked"))
+    }
+}

@@ -1,0 +1,128 @@
+//! The body: JSON, in UTF-8, within a limit of bytes, of depth and of time.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use crate::Shared;
+use crate::error::{Answer, ApiError};
+
+/// Room around a payload for the other fields of a message.
+const ENVELOPE_BYTES: usize = 64 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How deep JSON may be nested: deeper than any real payload, far from any stack's end.
+const DEPTH_MAX: usize = 64;
+
+/// A body that is UTF-8 and was announced as JSON; whether it is, its reader finds out.
+pub(crate) struct JsonBody(pub(crate) Bytes);
+
+impl JsonBody {
+    /// The body as text.
+    pub(crate) fn text(&self) -> Answer<&str> {
+        let text =
+            std::str::from_utf8(&self.0).map_err(|_| ApiError::bad_request("the body is not UTF-8"))?;
+        if text.trim().is_empty() {
+            return Err(ApiError::bad_request("the body is empty: a JSON object is expected"));
+        }
+        if depth(text.as_bytes()) > DEPTH_MAX {
+            return Err(ApiError::bad_request(format!("the body's depth is over the limit of {DEPTH_MAX}")));
+        }
+        Ok(text)
+    }
+}
+
+impl FromRequest<Shared> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &Shared) -> Answer<Self> {
+        check_type(request.headers())?;
+        read(request.into_body(), state.settings.max_payload + ENVELOPE_BYTES).await.map(Self)
+    }
+}
+
+/// Reads a body to its end, within the limit and in time.
+pub(crate) async fn read(body: axum::body::Body, limit: usize) -> Answer<Bytes> {
+    let reading = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await;
+    match reading {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
+        Ok(Err(_)) => Err(ApiError::bad_request("the body broke off before its end")),
+        Err(_) => Err(ApiError::too_slow()),
+    }
+}
+
+/// No content type at all is taken for JSON: whoever holds a token has no need to fool a browser.
+fn check_type(headers: &HeaderMap) -> Answer<()> {
+    if let Some(encoding) = headers.get(CONTENT_ENCODING)
+        && encoding.as_bytes() != b"identity"
+    {
+        return Err(ApiError::unsupported_media("content-encoding must be identity: send the body as it is"));
+    }
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let value = value.to_str().unwrap_or_default();
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_json = essence.eq_ignore_ascii_case("application/json")
+        || (essence.len() > 5 && essence.to_ascii_lowercase().ends_with("+json"));
+    if !is_json {
+        return Err(ApiError::unsupported_media("content-type must be application/json"));
+    }
+    let charset = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"').to_ascii_lowercase())
+    });
+    match charset.as_deref() {
+        None | Some("utf-8" | "utf8") => Ok(()),
+        Some(_) => Err(ApiError::unsupported_media("the charset must be utf-8")),
+    }
+}
+
+/// How deep brackets are nested, strings apart. Counted before parsing, so that no parser recurses deeper.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (true, b'"') => in_string = false,
+            (true, _) => {}
+            (false, b'"') => in_string = true,
+            (false, b'{' | b'[') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            (false, _) => {}
+        }
+    }
+    deepest
+}
+
+/// What serde says of a body that is no JSON, as one sentence that repeats nothing of it.
+pub(crate) fn not_json(error: &serde_json::Error) -> ApiError {
+    let what = match error.classify() {
+        serde_json::error::Category::Eof => "ends too early".to_owned(),
+        _ if error.to_string().starts_with("trailing characters") => {
+            "has trailing characters behind it".to_owned()
+        }
+        _ => "is not JSON".to_owned(),
+    };
+    ApiError::bad_request(format!("the body {what}, at line {} column {}", error.line(), error.column()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_and_not_strings() {
+        assert_eq!(depth(br#"{"a":[1,{"b":"]]{{[["}]}"#), 3);
+        assert_eq!(depth(br#"{"a\"{":"\\"}"#), 1);
+        assert_eq!(depth(b"1"), 0);
+    }
+}

@@ -1,0 +1,7 @@
+//! Requests that are refused before a handler sees them.
+
+pub(crate) mod auth;
+pub(crate) mod body;
+pub(crate) mod fields;
+mod jwt;
+pub(crate) mod query;

@@ -1,0 +1,77 @@
+//! What handlers work with.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use posthaste_core::dice::Dice;
+use posthaste_core::target::TargetPolicy;
+use posthaste_core::time::Clock;
+use posthaste_store::{Directory, History, Intake, Queue};
+use prometheus_client::registry::Registry;
+use zeroize::Zeroizing;
+
+use crate::bin::Bins;
+use crate::metrics::HttpMetrics;
+
+/// Which kind of secret a new endpoint gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureKind {
+    /// HMAC-SHA256, `whsec_…`.
+    Hmac,
+    /// Ed25519, `whsk_…`.
+    Ed25519,
+}
+
+/// Looks a name up once when an endpoint is made. Advisory: no answer passes, the engine looks again.
+#[async_trait]
+pub trait Lookup: Send + Sync {
+    /// The addresses of a name; none when it cannot be looked up.
+    async fn lookup(&self, host: &str) -> Vec<IpAddr>;
+}
+
+/// How the API behaves.
+pub struct ApiSettings {
+    /// Bytes in a message's payload.
+    pub max_payload: usize,
+    /// What endpoints may point at.
+    pub target_policy: TargetPolicy,
+    /// Looks names up for it.
+    pub resolver: Arc<dyn Lookup>,
+    /// Accepts svix-server's own tokens, if set.
+    pub jwt_secret: Option<Zeroizing<String>>,
+    /// Which kind of secret a new endpoint gets.
+    pub default_signature: SignatureKind,
+    /// How long messages are kept.
+    pub retention: Duration,
+    /// How customers reach us, without a slash at the end.
+    pub public_url: String,
+}
+
+/// All of it.
+pub struct ApiState {
+    /// Takes messages in.
+    pub intake: Arc<dyn Intake>,
+    /// Resends, recoveries, jobs.
+    pub queue: Arc<dyn Queue>,
+    /// Environments, apps, endpoints, event types, tokens.
+    pub directory: Arc<dyn Directory>,
+    /// What happened.
+    pub history: Arc<dyn History>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and secrets.
+    pub dice: Arc<dyn Dice>,
+    /// How the API behaves.
+    pub settings: ApiSettings,
+    /// What `/metrics` shows.
+    pub registry: Arc<Registry>,
+    /// What this crate counts.
+    pub metrics: HttpMetrics,
+    /// Off while draining.
+    pub ready: Arc<AtomicBool>,
+    /// The built-in bin, in `posthaste dev`.
+    pub bins: Option<Bins>,
+}

@@ -1,0 +1,123 @@
+//! The load: so many connections, each sending one request after another, or all together at a fixed rate.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::receiver::Tally;
+use super::wire::Wire;
+use crate::cli::BenchArgs;
+
+/// A load about to be put on a server.
+pub(super) struct Load {
+    address: SocketAddr,
+    head: String,
+    /// Around the payload: the message's other fields, or nothing.
+    envelope: (&'static str, &'static str),
+    payload_bytes: usize,
+    messages: u64,
+    concurrency: u32,
+    rate: u32,
+}
+
+/// How the server answered.
+pub(super) struct Acks {
+    /// From the first byte of the request to the answer, sorted, in microseconds.
+    pub(super) latencies_micros: Vec<u32>,
+    /// From the first request to the last answer.
+    pub(super) took: Duration,
+}
+
+impl Load {
+    /// Messages for the API.
+    pub(super) fn messages(server: &str, token: &str, args: &BenchArgs) -> anyhow::Result<Self> {
+        let head = format!(
+            "POST /api/v1/app/bench/msg HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n"
+        );
+        Self::new(server, head, (r#"{"eventType":"bench.sent","payload":"#, "}"), args)
+    }
+
+    /// Payloads for the floor, which forwards them.
+    pub(super) fn forward(server: &str, target: &str, args: &BenchArgs) -> anyhow::Result<Self> {
+        let head = format!("POST /forward HTTP/1.1\r\nhost: bench\r\nx-forward-to: {target}\r\n");
+        Self::new(server, head, ("", ""), args)
+    }
+
+    fn new(
+        server: &str,
+        head: String,
+        envelope: (&'static str, &'static str),
+        args: &BenchArgs,
+    ) -> anyhow::Result<Self> {
+        let address = server.trim_start_matches("http://").parse().context("the server's address")?;
+        Ok(Self {
+            address,
+            head: head + "content-type: application/json\r\n",
+            envelope,
+            payload_bytes: args.payload.max(32),
+            messages: args.messages,
+            concurrency: args.concurrency.max(1),
+            rate: args.rate,
+        })
+    }
+
+    fn request(&self, number: u64) -> Vec<u8> {
+        let filler = "x".repeat(self.payload_bytes - 28);
+        let (before, after) = self.envelope;
+        let body = format!(r#"{before}{{"n":"{number:012}","x":"{filler}"}}{after}"#);
+        format!("{}content-length: {}\r\n\r\n{body}", self.head, body.len()).into_bytes()
+    }
+
+    /// Sends everything and waits for every answer.
+    pub(super) async fn run(self, tally: Arc<Tally>) -> anyhow::Result<Acks> {
+        let load = Arc::new(self);
+        let next = Arc::new(AtomicU64::new(0));
+        let started = Instant::now();
+        let senders: Vec<_> = (0..load.concurrency)
+            .map(|_| {
+                let (load, next, tally) = (Arc::clone(&load), Arc::clone(&next), Arc::clone(&tally));
+                tokio::spawn(async move { load.send(&next, &tally, started).await })
+            })
+            .collect();
+        let mut latencies_micros = Vec::new();
+        for sender in senders {
+            latencies_micros.extend(sender.await??);
+        }
+        let took = started.elapsed();
+        latencies_micros.sort_unstable();
+        Ok(Acks { latencies_micros, took })
+    }
+
+    async fn send(&self, next: &AtomicU64, tally: &Tally, started: Instant) -> anyhow::Result<Vec<u32>> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let (reader, mut writer) = stream.into_split();
+        let mut wire = Wire::new(reader);
+        let mut latencies = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.messages {
+                return Ok(latencies);
+            }
+            let request = self.request(number);
+            if self.rate > 0 {
+                let at = Duration::from_secs_f64(number as f64 / f64::from(self.rate));
+                tokio::time::sleep_until(started + at).await;
+            }
+            tally.sending(usize::try_from(number)?);
+            let before = tally.micros();
+            writer.write_all(&request).await?;
+            let answer = wire.next().await?.context("the server closed the connection")?;
+            if !answer.head.starts_with("HTTP/1.1 202") {
+                bail!("the server answered: {}{}", answer.head, String::from_utf8_lossy(answer.body));
+            }
+            latencies.push(u32::try_from(tally.micros() - before).unwrap_or(u32::MAX));
+        }
+    }
+}

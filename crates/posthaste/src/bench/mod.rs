@@ -1,0 +1,100 @@
+//! `posthaste bench`: drives a server over HTTP against a receiver of its own, and says what it cost.
+//!
+//! Server, receiver and load run on the same machine; the server is a process of its own, so that its CPU time and
+//! memory can be told apart. Every message carries its number: lost and duplicated ones are counted, not guessed.
+
+pub(crate) mod floor;
+mod load;
+mod process;
+mod receiver;
+mod report;
+mod wire;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::call::Caller;
+use crate::cli::BenchArgs;
+use crate::telemetry::{print_line, tell};
+use load::Load;
+use process::{ServerProcess, Usage};
+use receiver::Tally;
+use report::Report;
+
+/// How long deliveries may still come in after the last message was accepted, without one coming in.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Runs one measurement.
+pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
+    crate::wiring::raise_open_files();
+    let expected = args.messages * u64::from(args.fanout);
+    let tally = Arc::new(Tally::new(args.messages, args.fanout));
+    let receiver = receiver::start(Arc::clone(&tally)).await?;
+    let server = if args.floor {
+        ServerProcess::start_floor()?
+    } else {
+        ServerProcess::start(args.data_dir.as_deref())?
+    };
+    let load = if args.floor {
+        Load::forward(&server.url, &format!("http://{receiver}/0"), &args)?
+    } else {
+        prepare(&server, receiver, &args).await?
+    };
+    let at_rest = server.usage()?;
+    let progress = tokio::spawn(show_progress(Arc::clone(&tally), expected, args.json));
+    let acks = load.run(Arc::clone(&tally)).await?;
+    wait_for_deliveries(&tally, expected).await;
+    progress.abort();
+    let after = server.usage()?;
+    let report =
+        Report::new(&args, &acks, &tally, Usage { at_rest_kib: at_rest.resident_kib, ..after - at_rest });
+    server.stop()?;
+    if std::io::stderr().is_terminal() && !args.json {
+        tell("");
+    }
+    print_line(&if args.json { report.json() } else { report.table() });
+    Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Makes an app with its endpoints, all at the receiver.
+async fn prepare(
+    server: &ServerProcess,
+    receiver: std::net::SocketAddr,
+    args: &BenchArgs,
+) -> anyhow::Result<Load> {
+    let token = server.token.as_deref().context("the server wrote no token")?;
+    let mut api = Caller::connect(&server.url, Some(token)).await?;
+    let app = serde_json::json!({ "name": "bench", "uid": "bench" }).to_string();
+    api.send("POST", "/api/v1/app?get_if_exists=true", app).await?.json()?;
+    for endpoint in 0..args.fanout {
+        let body = serde_json::json!({ "url": format!("http://{receiver}/{endpoint}") }).to_string();
+        api.send("PUT", &format!("/api/v1/app/bench/endpoint/bench-{endpoint}"), body).await?.json()?;
+    }
+    Load::messages(&server.url, token, args)
+}
+
+async fn wait_for_deliveries(tally: &Tally, expected: u64) {
+    let (mut seen, mut silent) = (tally.received_count(), Duration::ZERO);
+    let step = Duration::from_millis(20);
+    while tally.received_count() < expected && silent < SILENCE_MAX {
+        tokio::time::sleep(step).await;
+        let now = tally.received_count();
+        silent = if now == seen { silent + step } else { Duration::ZERO };
+        seen = now;
+    }
+}
+
+async fn show_progress(tally: Arc<Tally>, expected: u64, quiet: bool) {
+    if quiet || !std::io::stderr().is_terminal() {
+        return;
+    }
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let received = tally.received_count();
+        tell(&format!("\x1b[1A\x1b[2K{received} of {expected} deliveries arrived"));
+    }
+}

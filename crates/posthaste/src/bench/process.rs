@@ -1,0 +1,124 @@
+//! The server under test as a child process, and what the kernel says of its use of the machine.
+
+use std::io::{BufRead as _, BufReader};
+use std::ops::Sub;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use posthaste_core::dice::roll;
+
+use crate::system::SystemDice;
+
+/// Clock ticks a second in `/proc`: 100 on every Linux that we build for.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// A server that this process started.
+pub(super) struct ServerProcess {
+    child: Child,
+    /// Where it listens.
+    pub(super) url: String,
+    /// Its admin token, if it has one.
+    pub(super) token: Option<String>,
+    /// Removed when it stops.
+    temporary: Option<PathBuf>,
+}
+
+/// CPU time and memory of a process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usage {
+    pub(super) cpu_micros: u64,
+    pub(super) resident_kib: u64,
+    pub(super) peak_kib: u64,
+    pub(super) at_rest_kib: u64,
+}
+
+impl Sub for Usage {
+    type Output = Self;
+
+    /// The CPU time between two readings; memory is the later one's.
+    fn sub(self, earlier: Self) -> Self {
+        Self { cpu_micros: self.cpu_micros - earlier.cpu_micros, ..self }
+    }
+}
+
+impl ServerProcess {
+    /// Starts `posthaste serve` on a fresh store.
+    pub(super) fn start(data_dir: Option<&Path>) -> anyhow::Result<Self> {
+        let temporary = match data_dir {
+            Some(_) => None,
+            None => {
+                let name: String = roll::<8>(&SystemDice).iter().map(|b| format!("{b:02x}")).collect();
+                Some(std::env::temp_dir().join(format!("posthaste-bench-{name}")))
+            }
+        };
+        let dir = data_dir.map(Path::to_owned).or_else(|| temporary.clone()).context("no data directory")?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&dir);
+        command.env("POSTHASTE_ALLOW_TARGETS", "127.0.0.0/8").env("POSTHASTE_LOG", "warn");
+        let mut server = Self::spawn(command, temporary)?;
+        let token = std::fs::read_to_string(dir.join("admin-token")).context("the server's admin token")?;
+        server.token = Some(token.trim().to_owned());
+        Ok(server)
+    }
+
+    /// Starts the floor.
+    pub(super) fn start_floor() -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("bench-floor");
+        Self::spawn(command, None)
+    }
+
+    fn spawn(mut command: Command, temporary: Option<PathBuf>) -> anyhow::Result<Self> {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let stderr = child.stderr.take().context("the server's standard error")?;
+        let mut lines = BufReader::new(stderr).lines();
+        let mut said = Vec::new();
+        for line in lines.by_ref() {
+            let line = line?;
+            if let Some((_, url)) = line.split_once("listening on ") {
+                let url = url.trim().to_owned();
+                std::thread::spawn(move || {
+                    for line in lines.map_while(Result::ok) {
+                        crate::telemetry::tell(&line);
+                    }
+                });
+                return Ok(Self { child, url, token: None, temporary });
+            }
+            said.push(line);
+        }
+        bail!("the server did not start: {}", said.join("\n"))
+    }
+
+    /// What it has used so far.
+    pub(super) fn usage(&self) -> anyhow::Result<Usage> {
+        let proc = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let stat =
+            std::fs::read_to_string(proc.join("stat")).context("CPU time can be read on Linux only")?;
+        // The command's name may hold blanks: fields are counted from behind its closing parenthesis.
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
+        let status = std::fs::read_to_string(proc.join("status"))?;
+        let kib = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name));
+            line.and_then(|l| l.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+        };
+        Ok(Usage {
+            cpu_micros: (ticks(11) + ticks(12)) * 1_000_000 / TICKS_PER_SECOND,
+            resident_kib: kib("VmRSS:"),
+            peak_kib: kib("VmHWM:"),
+            at_rest_kib: 0,
+        })
+    }
+
+    /// Ends it.
+    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        if let Some(dir) = &self.temporary {
+            std::fs::remove_dir_all(dir)?;
+        }
+        Ok(())
+    }
+}

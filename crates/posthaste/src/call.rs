@@ -1,0 +1,73 @@
+//! A small HTTP caller for our own API: `dev` and `healthcheck` talk to the server as any client would.
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// One kept-alive connection to a server.
+pub(crate) struct Caller {
+    sender: SendRequest<Full<Bytes>>,
+    host: String,
+    token: Option<String>,
+}
+
+/// What the server answered.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// The body as text, for people.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON, if the status is one of success.
+    pub(crate) fn json(&self) -> anyhow::Result<serde_json::Value> {
+        if !(200..300).contains(&self.status) {
+            bail!("the server answered {}: {}", self.status, self.text());
+        }
+        serde_json::from_slice(&self.body).context("the server's answer is not JSON")
+    }
+}
+
+impl Caller {
+    /// Connects to `http://host:port`.
+    pub(crate) async fn connect(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
+        let url = url::Url::parse(url).with_context(|| format!("\"{url}\" is not a URL"))?;
+        if url.scheme() != "http" {
+            bail!("only http:// is supported here so far");
+        }
+        let host = url.host_str().context("the URL names no host")?.to_owned();
+        let port = url.port_or_known_default().unwrap_or(80);
+        let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { sender, host: format!("{host}:{port}"), token: token.map(str::to_owned) })
+    }
+
+    /// GETs a path.
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
+        self.send("GET", path, String::new()).await
+    }
+
+    /// Sends JSON to a path.
+    pub(crate) async fn send(&mut self, method: &str, path: &str, body: String) -> anyhow::Result<Answer> {
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::HOST, &self.host)
+            .header(http::header::CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.token {
+            request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let response = self.sender.send_request(request.body(Full::from(body))?).await?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok(Answer { status, body })
+    }
+}

@@ -1,0 +1,143 @@
+//! Every command and flag, documented once: this is where `--help` comes from.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Sends, receives and explains webhooks: one binary, one file of data.
+#[derive(Debug, Parser)]
+#[command(name = "posthaste", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Everything on this machine, nothing to configure: a server, a receiver and a first signed webhook
+    Dev(DevArgs),
+    /// Run the API and the engine
+    Serve(SettingArgs),
+    /// Make, list and revoke API tokens; works beside a running server
+    Token(TokenArgs),
+    /// Ask a running server whether it is ready; exit 0 if it is, 7 if not
+    Healthcheck(HealthcheckArgs),
+    /// Look at settings
+    Config(ConfigArgs),
+    /// Measure a server: drives it over HTTP against a receiver of its own
+    Bench(BenchArgs),
+    /// Print the API's OpenAPI document
+    Openapi,
+    /// Print the version
+    Version,
+    /// The floor that `bench --floor` measures against: accept, sign, forward, keep nothing
+    #[command(hide = true)]
+    BenchFloor,
+}
+
+/// Settings that have a flag. All others are named in `posthaste config show`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SettingArgs {
+    /// A TOML file of settings
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1:8071]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Directory of the embedded store and of generated secrets [default: ./posthaste-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<String>,
+    /// Database to use instead of the embedded store
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Address to listen on; loopback only
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8071")]
+    pub(crate) listen: String,
+    /// Exit once the first delivery was verified
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) action: TokenAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenAction {
+    /// Print a new token; it is shown once
+    Create {
+        /// The environment that it may touch, made if absent
+        #[arg(long, value_name = "NAME", default_value = "default")]
+        env: String,
+        #[command(flatten)]
+        settings: SettingArgs,
+    },
+    /// List tokens, without the tokens themselves
+    List {
+        #[command(flatten)]
+        settings: SettingArgs,
+    },
+    /// End a token, at once
+    Revoke {
+        /// The token's id, `tok_…`
+        id: String,
+        #[command(flatten)]
+        settings: SettingArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HealthcheckArgs {
+    /// The server to ask
+    #[arg(default_value = "http://127.0.0.1:8071")]
+    pub(crate) url: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Every setting, its value and where it came from
+    Show {
+        #[command(flatten)]
+        settings: SettingArgs,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BenchArgs {
+    /// Messages to send
+    #[arg(long, default_value_t = 50_000)]
+    pub(crate) messages: u64,
+    /// Endpoints that each message goes to
+    #[arg(long, default_value_t = 1)]
+    pub(crate) fanout: u32,
+    /// Requests under way at once
+    #[arg(long, default_value_t = 64)]
+    pub(crate) concurrency: u32,
+    /// Messages per second; 0 for as many as possible
+    #[arg(long, default_value_t = 0)]
+    pub(crate) rate: u32,
+    /// Bytes in each payload
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) payload: usize,
+    /// Measure the same load through accept, sign and forward with nothing kept
+    #[arg(long)]
+    pub(crate) floor: bool,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the server under test keeps its data [default: a temporary directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}

@@ -1,0 +1,228 @@
+//! `posthaste dev`: a server, a receiver and a first signed webhook, with nothing to configure.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use posthaste_core::attempt::{Attempt, Outcome};
+use posthaste_core::delivery::{Claimed, Verdict};
+use posthaste_core::target::TargetPolicy;
+use posthaste_core::tenant::Scope;
+use posthaste_core::time::Clock as _;
+use posthaste_core::token::TokenHash;
+use posthaste_engine::Observer;
+use posthaste_http::bin::{BinRequest, Bins};
+use posthaste_signature::standard::{Signed, Verifier, verify};
+use posthaste_store::Directory as _;
+use posthaste_store::sqlite::SqliteStore;
+use tokio::sync::{broadcast, oneshot};
+
+use crate::call::Caller;
+use crate::cli::{DevArgs, SettingArgs};
+use crate::commands::token;
+use crate::config::{ConfigError, Settings};
+use crate::shutdown::first_signal;
+use crate::system::SystemTimer;
+use crate::telemetry::{self, print_line, tell};
+use crate::wiring::{self, Server};
+
+const DATA_DIR: &str = "./.posthaste/dev";
+/// How long the first delivery may take before we say that it failed.
+const FIRST_DELIVERY_MAX: Duration = Duration::from_secs(20);
+
+/// Prints each attempt as one line.
+struct Printer;
+
+impl Observer for Printer {
+    fn attempted(&self, claimed: &Claimed, attempt: &Attempt, verdict: Verdict) {
+        let came = match &attempt.outcome {
+            Outcome::Replied(reply) => reply.status.to_string(),
+            Outcome::Failed(failure) => failure.detail.clone(),
+        };
+        let next = match verdict {
+            Verdict::Delivered => "delivered".to_owned(),
+            Verdict::RetryAt(at) => format!("next try at {at}"),
+            Verdict::GiveUp(why) => format!("given up: {}", why.word()),
+        };
+        print_line(&format!(
+            "{}  → {}  {}  {}  {came}  {} ms  {next}",
+            clock_time(attempt.started_at),
+            attempt.message,
+            claimed.message.event_type,
+            attempt.url,
+            attempt.timing.total.as_millis(),
+        ));
+    }
+}
+
+/// Runs it all; with `--once` only until the first delivery was verified.
+pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
+    let listen = Some(args.listen.clone());
+    let flags = SettingArgs { listen, data_dir: Some(DATA_DIR.to_owned()), ..SettingArgs::default() };
+    let (mut settings, _) = Settings::load(&flags)?;
+    if settings.log == "info" {
+        "warn".clone_into(&mut settings.log);
+    }
+    telemetry::start(&settings);
+    if !settings.listen.ip().is_loopback() {
+        return Err(ConfigError::Machine(format!(
+            "dev listens on loopback only, not on {}: use `posthaste serve` to be reachable",
+            settings.listen
+        ))
+        .into());
+    }
+    wiring::prepare_data_dir(&settings.data_dir)?;
+    let listener = wiring::listen(settings.listen).await?;
+    let server = format!("http://{}", listener.local_addr()?);
+    let store = wiring::open_store(&settings, true)?;
+    let token = dev_token(&settings, &store).await?;
+    let bins = Bins::new();
+    let requests = bins.subscribe();
+    let policy = TargetPolicy { allow: loopback(), ..TargetPolicy::default() };
+    let (stop, stopped) = oneshot::channel();
+    let running = tokio::spawn(
+        Server { settings, store, policy, observer: Arc::new(Printer), bins: Some(bins), listener }
+            .run(async move { drop(stopped.await) }),
+    );
+    greet(&server, &token);
+    let interrupted = first_signal().context("cannot listen for signals")?;
+    let verified = first_delivery(&server, &token, requests).await;
+    let code = match verified {
+        Ok(()) if args.once => ExitCode::SUCCESS,
+        Err(error) if args.once => {
+            telemetry::complain(&error);
+            ExitCode::FAILURE
+        }
+        other => {
+            if let Err(error) = other {
+                telemetry::complain(&error);
+            }
+            next_steps(&server);
+            interrupted.await;
+            ExitCode::SUCCESS
+        }
+    };
+    let _ = stop.send(());
+    running.await??;
+    Ok(code)
+}
+
+fn loopback() -> Vec<posthaste_core::target::Allow> {
+    ["127.0.0.0/8", "::1", "localhost"].iter().filter_map(|entry| entry.parse().ok()).collect()
+}
+
+/// The token of the last run, if it still works; else a new one.
+async fn dev_token(settings: &Settings, store: &Arc<SqliteStore>) -> anyhow::Result<String> {
+    let path = settings.data_dir.join("token");
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        let text = text.trim();
+        if store.authenticate(TokenHash::of(text), SystemTimer.now()).await?.is_some() {
+            return Ok(text.to_owned());
+        }
+        std::fs::remove_file(&path)?;
+    }
+    let environment = store.environment("default", SystemTimer.now()).await?;
+    let token = token::make(&**store, environment.id, Scope::Environment).await?;
+    wiring::write_private(&path, token.expose())?;
+    Ok(token.expose().to_owned())
+}
+
+fn greet(server: &str, token: &str) {
+    tell(&format!("posthaste {}   data {DATA_DIR}   (delete it to start over)", env!("CARGO_PKG_VERSION")));
+    tell("");
+    tell(&format!("  Svix API   {server}    token: {token}"));
+    tell(&format!("  Your bin   {server}/bin/hello    anything sent here shows up below"));
+    tell("");
+}
+
+/// Makes the demo app and its endpoint, sends a message through the API, and checks what arrives at the bin.
+async fn first_delivery(
+    server: &str,
+    token: &str,
+    mut requests: broadcast::Receiver<BinRequest>,
+) -> anyhow::Result<()> {
+    let mut api = Caller::connect(server, Some(token)).await?;
+    let app = serde_json::json!({ "name": "Demo", "uid": "demo" }).to_string();
+    api.send("POST", "/api/v1/app?get_if_exists=true", app).await?.json()?;
+    let bin = serde_json::json!({ "url": format!("{server}/bin/hello"), "description": "The built-in bin" });
+    api.send("PUT", "/api/v1/app/demo/endpoint/bin", bin.to_string()).await?.json()?;
+    let secret = api.get("/api/v1/app/demo/endpoint/bin/secret").await?.json()?;
+    let secret = secret["key"].as_str().context("the endpoint has no secret")?.to_owned();
+    let message = serde_json::json!({
+        "eventType": "user.created",
+        "payload": { "email": "ada@example.com", "hello": "world" },
+    });
+    let sent = api.send("POST", "/api/v1/app/demo/msg", message.to_string()).await?.json()?;
+    let id = sent["id"].as_str().context("the message has no id")?.to_owned();
+    let arrived = tokio::time::timeout(FIRST_DELIVERY_MAX, async {
+        loop {
+            let request = requests.recv().await?;
+            if request.header("webhook-id") == Some(&id) {
+                return anyhow::Ok(request);
+            }
+        }
+    });
+    let request = arrived.await.context("the first message did not arrive at the bin within 20 s")??;
+    check(&request, &secret)?;
+    print_line(&format!(
+        "{}  ← {id}  at the bin: signature ok, verified as any receiver would",
+        clock_time(request.at)
+    ));
+    tokio::spawn(print_requests(requests));
+    Ok(())
+}
+
+fn check(request: &BinRequest, secret: &str) -> anyhow::Result<()> {
+    let signed = Signed::from_headers(|name| request.header(name))?;
+    let keys = [Verifier::parse(secret)?];
+    let tolerance = Some(Duration::from_secs(300));
+    verify(&signed, &request.body, &keys, SystemTimer.now().as_secs(), tolerance)
+        .context("the first delivery arrived, but its signature is wrong")
+}
+
+/// Prints whatever comes to a bin.
+async fn print_requests(mut requests: broadcast::Receiver<BinRequest>) {
+    loop {
+        match requests.recv().await {
+            Ok(request) => {
+                let body = String::from_utf8_lossy(&request.body);
+                let first_line: String = body.lines().next().unwrap_or_default().chars().take(80).collect();
+                print_line(&format!(
+                    "{}  ← {} {}  {} bytes  {first_line}",
+                    clock_time(request.at),
+                    request.method,
+                    request.path,
+                    request.body.len()
+                ));
+            }
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                print_line(&format!("… {missed} requests came too fast to be shown"));
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+fn next_steps(server: &str) {
+    let token = format!("$(cat {DATA_DIR}/token)");
+    let bold = |text: &str| {
+        if std::io::stderr().is_terminal() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    };
+    tell("");
+    tell(&format!("{}   Ctrl-C stops", bold("Try")));
+    tell(&format!("  curl -d '{{\"hello\":\"world\"}}' {server}/bin/hello"));
+    tell(&format!(
+        "  curl -H \"Authorization: Bearer {token}\" -H 'Content-Type: application/json' {server}/api/v1/app/demo/msg -d '{{\"eventType\":\"invoice.paid\",\"payload\":{{\"id\":1}}}}'"
+    ));
+    tell(&format!(
+        "  curl -H \"Authorization: Bearer {token}\" '{server}/api/v1/app/demo/attempt/endpoint/bin?limit=3'"
+    ));
+    tell("");
+}
+
+/// `14:32:18.402`, in UTC.
+fn clock_time(at: posthaste_core::time::Timestamp) -> String {
+    at.to_string().get(11..23).unwrap_or_default().to_owned()
+}

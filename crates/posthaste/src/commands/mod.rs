@@ -1,0 +1,57 @@
+//! One file a command: the same ports that the API uses, from a shell.
+
+mod dev;
+mod healthcheck;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, ConfigAction};
+use crate::config::Settings;
+use crate::telemetry::print_line;
+use crate::{bench, wiring};
+
+/// Runs a command to its end.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve(args) => {
+            let (settings, _) = Settings::load(&args)?;
+            wiring::runtime()?.block_on(serve::serve(settings))
+        }
+        Command::Dev(args) => wiring::runtime()?.block_on(dev::dev(args)),
+        Command::Token(args) => wiring::runtime()?.block_on(token::token(args.action)),
+        Command::Healthcheck(args) => wiring::runtime()?.block_on(healthcheck::healthcheck(&args.url)),
+        Command::Config(args) => {
+            let ConfigAction::Show { settings } = args.action;
+            let (_, raw) = Settings::load(&settings)?;
+            show(&raw.rows());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bench(args) => wiring::runtime()?.block_on(bench::run(args)),
+        Command::BenchFloor => wiring::runtime()?.block_on(bench::floor::serve()),
+        Command::Openapi => {
+            print_line(&posthaste_http::openapi());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Version => {
+            print_line(concat!("posthaste ", env!("CARGO_PKG_VERSION")));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Rows as columns that line up.
+fn show<const N: usize>(rows: &[[String; N]]) {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for row in rows {
+        let line: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        print_line(line.join("  ").trim_end());
+    }
+}

@@ -1,0 +1,64 @@
+//! `posthaste serve`: the API and the engine, until a signal.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use posthaste_core::target::TargetPolicy;
+use posthaste_core::tenant::Scope;
+use posthaste_core::time::Clock as _;
+use posthaste_engine::NoObserver;
+use posthaste_store::Directory as _;
+use posthaste_store::sqlite::SqliteStore;
+
+use crate::commands::token;
+use crate::config::Settings;
+use crate::shutdown::first_signal;
+use crate::system::SystemTimer;
+use crate::telemetry::{self, tell};
+use crate::wiring::{self, Server};
+
+/// Runs a server.
+pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    telemetry::start(&settings);
+    wiring::raise_open_files();
+    wiring::prepare_data_dir(&settings.data_dir)?;
+    let listener = wiring::listen(settings.listen).await?;
+    let address = listener.local_addr()?;
+    let store = wiring::open_store(&settings, true)?;
+    first_token(&settings, &store).await?;
+    for allowed in &settings.allow_targets {
+        tracing::info!(?allowed, "may be dialled though it is not public (POSTHASTE_ALLOW_TARGETS)");
+    }
+    let policy = TargetPolicy {
+        https_only: settings.https_only,
+        allow: settings.allow_targets.clone(),
+        self_hosts: settings.public_url.iter().filter_map(|url| host_of(url)).collect(),
+        self_addresses: vec![address],
+    };
+    let stop = first_signal().context("cannot listen for signals")?;
+    tell(&format!("posthaste {} listening on http://{address}", env!("CARGO_PKG_VERSION")));
+    Server { settings, store, policy, observer: Arc::new(NoObserver), bins: None, listener }
+        .run(stop)
+        .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn host_of(url: &str) -> Option<String> {
+    url::Url::parse(url).ok()?.host_str().map(str::to_owned)
+}
+
+/// The first start on an empty store writes a token where only the operator finds it.
+async fn first_token(settings: &Settings, store: &Arc<SqliteStore>) -> anyhow::Result<()> {
+    if !store.tokens(None).await?.is_empty() {
+        return Ok(());
+    }
+    let environment = store.environment("default", SystemTimer.now()).await?;
+    let token = token::make(&**store, environment.id, Scope::Environment).await?;
+    let path = settings.data_dir.join("admin-token");
+    let _ = std::fs::remove_file(&path); // left from a store that was deleted
+    wiring::write_private(&path, token.expose())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    tell(&format!("first start: an admin token was written to {}", path.display()));
+    Ok(())
+}

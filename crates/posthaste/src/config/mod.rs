@@ -1,0 +1,109 @@
+//! Settings: default < file < environment < flag, read once and checked once. The only reader of the environment.
+
+mod raw;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use posthaste_core::retry::RetrySchedule;
+use posthaste_core::target::Allow;
+use posthaste_http::state::SignatureKind;
+use zeroize::Zeroizing;
+
+pub(crate) use raw::{Origin, Raw};
+
+use crate::cli::SettingArgs;
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Every setting, checked.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) retry_schedule: RetrySchedule,
+    pub(crate) request_timeout: Duration,
+    pub(crate) allow_targets: Vec<Allow>,
+    pub(crate) https_only: bool,
+    pub(crate) max_payload: usize,
+    pub(crate) main_secret: Option<Zeroizing<String>>,
+    pub(crate) jwt_secret: Option<Zeroizing<String>>,
+    pub(crate) default_signature: SignatureKind,
+    pub(crate) retention: Duration,
+    pub(crate) public_url: Option<String>,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+}
+
+/// A setting that cannot be used: exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// Its value makes no sense.
+    #[error("{name} (from {origin}) is \"{value}\": {reason}")]
+    Bad { name: &'static str, origin: Origin, value: String, reason: String },
+    /// The same, of a secret, which is not repeated.
+    #[error("{name} (from {origin}): {reason}")]
+    BadSecret { name: &'static str, origin: Origin, reason: String },
+    /// The file, or a secret's file, cannot be used.
+    #[error("{path}: {reason}")]
+    File { path: String, reason: String },
+    /// Something that is not built yet.
+    #[error("{0}")]
+    NotSupported(String),
+    /// The machine does not let us: a port that is taken, a directory that is not writable.
+    #[error("{0}")]
+    Machine(String),
+}
+
+/// 2 for what whoever started us can mend, 1 for the rest.
+pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
+    use posthaste_store::StoreError;
+    let store_says = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+    let is_theirs = matches!(
+        store_says,
+        Some(StoreError::Newer { .. } | StoreError::InUse(_) | StoreError::WrongMainSecret)
+    );
+    if is_theirs || error.downcast_ref::<ConfigError>().is_some() { 2 } else { 1 }
+}
+
+impl Settings {
+    /// Reads and checks all settings.
+    pub(crate) fn load(args: &SettingArgs) -> Result<(Self, Raw), ConfigError> {
+        let raw = Raw::load(args)?;
+        Ok((Self::check(&raw)?, raw))
+    }
+
+    fn check(raw: &Raw) -> Result<Self, ConfigError> {
+        if let Some(url) = raw.get("database-url") {
+            let scheme = url.split(':').next().unwrap_or_default();
+            return Err(ConfigError::NotSupported(format!(
+                "POSTHASTE_DATABASE_URL names a {scheme} database: only the embedded store is supported so far, leave it unset"
+            )));
+        }
+        Ok(Self {
+            listen: raw.parse("listen", value::address)?,
+            data_dir: PathBuf::from(raw.get("data-dir").unwrap_or_default()),
+            retry_schedule: raw.parse("retry-schedule", value::schedule)?,
+            request_timeout: raw.parse("request-timeout", value::timeout)?,
+            allow_targets: raw.parse("allow-targets", value::allow_list)?,
+            https_only: raw.parse("https-only", value::boolean)?,
+            max_payload: raw.parse("max-payload", value::size)?,
+            main_secret: raw.secret("main-secret")?,
+            jwt_secret: raw.secret("jwt-secret")?,
+            default_signature: raw.parse("default-signature", value::signature)?,
+            retention: raw.parse("retention", value::duration)?,
+            public_url: raw.get("public-url").map(str::to_owned),
+            log: raw.get("log").unwrap_or_default().to_owned(),
+            log_format: raw.parse("log-format", value::log_format)?,
+        })
+    }
+}

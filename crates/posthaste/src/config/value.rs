@@ -1,0 +1,125 @@
+//! How the text of a setting becomes a value. Each error is the rest of a sentence: "… is \"x\": must be …".
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use posthaste_core::retry::RetrySchedule;
+use posthaste_core::target::Allow;
+use posthaste_http::state::SignatureKind;
+
+use super::LogFormat;
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let mut addresses =
+        text.to_socket_addrs().map_err(|_| "must be an address and a port, like 127.0.0.1:8071")?;
+    addresses.next().ok_or_else(|| "names no address".to_owned())
+}
+
+/// `250ms`, `5s`, `5m`, `2h`, `90d`; a bare number is refused, since nobody knows its unit.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 =
+        number.parse().map_err(|_| "must be a number and a unit, like 500ms, 5s, 5m, 2h or 90d")?;
+    let unit_ms: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("must have a unit: ms, s, m, h or d".to_owned()),
+    };
+    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(|| "is too long".to_owned())
+}
+
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration(text)?;
+    let allowed = Duration::from_millis(10)..=Duration::from_secs(300);
+    if allowed.contains(&timeout) { Ok(timeout) } else { Err("must be between 10ms and 300s".to_owned()) }
+}
+
+/// Waits separated by commas; empty means no retry.
+pub(super) fn schedule(text: &str) -> Result<RetrySchedule, String> {
+    if text.trim().is_empty() {
+        return Ok(RetrySchedule::new(Vec::new()));
+    }
+    text.split(',').map(duration).collect::<Result<_, _>>().map(RetrySchedule::new)
+}
+
+pub(super) fn allow_list(text: &str) -> Result<Vec<Allow>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| entry.parse::<Allow>().map_err(|error| error.to_string()))
+        .collect()
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+/// Bytes: `1MiB`, `512KiB`, `65536`.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: usize =
+        number.parse().map_err(|_| "must be a number of bytes, like 1MiB, 512KiB or 65536")?;
+    let factor = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        _ => return Err("must have the unit KiB or MiB, or none for bytes".to_owned()),
+    };
+    let bytes = number.checked_mul(factor).ok_or("is too large")?;
+    if (1..=64 << 20).contains(&bytes) { Ok(bytes) } else { Err("must be between 1 and 64MiB".to_owned()) }
+}
+
+pub(super) fn signature(text: &str) -> Result<SignatureKind, String> {
+    match text {
+        "hmac256" => Ok(SignatureKind::Hmac),
+        "ed25519" => Ok(SignatureKind::Ed25519),
+        _ => Err("must be hmac256 or ed25519".to_owned()),
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be text or json".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        assert_eq!(duration("1ms"), Ok(Duration::from_millis(1)));
+        assert_eq!(duration("90d"), Ok(Duration::from_hours(90 * 24)));
+        for bad in ["", "5", "s", "5 s", "-5s", "5w", "99999999999999999999s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_empty_schedule_means_no_retry_and_the_default_reads_as_the_rule_has_it() {
+        assert_eq!(schedule(""), Ok(RetrySchedule::new(vec![])));
+        assert_eq!(schedule("5s,5m,30m,2h,5h,10h,10h,14h,20h,24h"), Ok(RetrySchedule::default()));
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_have_a_binary_unit() {
+        assert_eq!(size("1MiB"), Ok(1 << 20));
+        assert_eq!(size("65536"), Ok(65_536));
+        assert!(size("1MB").is_err());
+        assert!(size("0").is_err());
+    }
+}

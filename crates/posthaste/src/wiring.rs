@@ -1,0 +1,211 @@
+//! What `serve` and `dev` have in common: open the store, start the engine, answer HTTP, stop in order.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use posthaste_core::dice::roll;
+use posthaste_core::target::TargetPolicy;
+use posthaste_engine::client::{Client, ClientSettings, Resolver, SystemResolver};
+use posthaste_engine::metrics::EngineMetrics;
+use posthaste_engine::{Engine, EngineSettings, LaneLimits, Observer, Parts};
+use posthaste_http::bin::Bins;
+use posthaste_http::metrics::HttpMetrics;
+use posthaste_http::serve::ListenerLimits;
+use posthaste_http::state::{ApiSettings, ApiState, Lookup};
+use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use zeroize::Zeroizing;
+
+use crate::config::{ConfigError, Settings};
+use crate::system::{SystemDice, SystemTimer};
+
+/// How long a drain may take before the process leaves anyway: a request timeout, and a little for the commits.
+const DRAIN_SLACK: Duration = Duration::from_secs(5);
+
+/// Makes the data directory, for its owner only.
+pub(crate) fn prepare_data_dir(path: &Path) -> Result<(), ConfigError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let probe = path.join(".writable");
+    made.and_then(|()| std::fs::write(&probe, b"")).and_then(|()| std::fs::remove_file(&probe)).map_err(
+        |error| {
+            ConfigError::Machine(format!(
+                "data-dir {} is not writable ({error}): choose another with --data-dir",
+                path.display()
+            ))
+        },
+    )
+}
+
+/// Opens the embedded store. `serving`: as the one process that delivers from it.
+pub(crate) fn open_store(settings: &Settings, serving: bool) -> anyhow::Result<Arc<SqliteStore>> {
+    prepare_data_dir(&settings.data_dir)?;
+    let main_secret = match &settings.main_secret {
+        Some(secret) => secret.clone(),
+        None => generated_secret(&settings.data_dir.join("main-secret"))?,
+    };
+    let path = settings.data_dir.join("posthaste.db");
+    let shown = path.display().to_string();
+    let options = SqliteOptions { path, main_secret, dice: Arc::new(SystemDice), serving };
+    SqliteStore::open(options).with_context(|| format!("cannot open {shown}"))
+}
+
+/// Reads a secret from `path`, which is written with fresh random bytes if it is not there.
+fn generated_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    if let Ok(text) = std::fs::read_to_string(path) {
+        return Ok(Zeroizing::new(text.trim().to_owned()));
+    }
+    let hex: String = roll::<32>(&SystemDice).iter().map(|byte| format!("{byte:02x}")).collect();
+    match write_private(path, &hex) {
+        // Another process was quicker: its secret counts.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let text = std::fs::read_to_string(path)?;
+            Ok(Zeroizing::new(text.trim().to_owned()))
+        }
+        written => {
+            written.with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(Zeroizing::new(hex))
+        }
+    }
+}
+
+/// Writes a new file that only its owner can read; fails if it is there already.
+pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()
+}
+
+/// Listens, or says in one sentence why not.
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ConfigError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "is taken by another program".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "may not be used by this user".to_owned(),
+            _ => format!("cannot be used ({error})"),
+        };
+        ConfigError::Machine(format!("listen {address} {why}: choose another with --listen"))
+    })
+}
+
+/// Names at which endpoints are looked up once when they are made; the engine looks again before each attempt.
+struct AdvisoryLookup(Arc<dyn Resolver>);
+
+#[async_trait::async_trait]
+impl Lookup for AdvisoryLookup {
+    async fn lookup(&self, host: &str) -> Vec<std::net::IpAddr> {
+        let looked_up = tokio::time::timeout(Duration::from_secs(2), self.0.resolve(host)).await;
+        looked_up.ok().and_then(Result::ok).unwrap_or_default()
+    }
+}
+
+/// A server about to run.
+pub(crate) struct Server {
+    pub(crate) settings: Settings,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) policy: TargetPolicy,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) bins: Option<Bins>,
+    pub(crate) listener: TcpListener,
+}
+
+impl Server {
+    /// Runs until `stop` resolves, then drains: accepts nothing more, finishes what is under way.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+        let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
+        let mut registry = Registry::with_prefix("posthaste");
+        let metrics = EngineMetrics::register(&mut registry, self.store.clone());
+        let engine = Engine::start(self.engine_settings(), self.engine_parts(&resolver, metrics));
+        let patience = self.settings.request_timeout + DRAIN_SLACK;
+        let ready = Arc::new(AtomicBool::new(true));
+        let draining = Arc::clone(&ready);
+        let stop = async move {
+            stop.await;
+            // Load balancers look at readiness: it goes off before the listener does.
+            draining.store(false, Ordering::Relaxed);
+            tracing::info!("draining: a second signal aborts");
+        };
+        let (listener, state) = self.api(resolver, registry, ready)?;
+        let router = posthaste_http::router(state);
+        posthaste_http::serve::serve(listener, router, ListenerLimits::default(), stop).await;
+        if tokio::time::timeout(patience, engine.drain()).await.is_err() {
+            tracing::warn!("some attempts were still under way: they will be repeated after the next start");
+        }
+        Ok(())
+    }
+
+    fn engine_settings(&self) -> EngineSettings {
+        EngineSettings {
+            retry_schedule: self.settings.retry_schedule.clone(),
+            request_timeout: self.settings.request_timeout,
+            retention: self.settings.retention,
+            lanes: LaneLimits::default(),
+        }
+    }
+
+    fn engine_parts(&self, resolver: &Arc<dyn Resolver>, metrics: EngineMetrics) -> Parts {
+        let settings = ClientSettings { policy: self.policy.clone(), ..ClientSettings::default() };
+        Parts {
+            queue: self.store.clone(),
+            transport: Arc::new(Client::new(settings, Arc::clone(resolver))),
+            clock: Arc::new(SystemTimer),
+            dice: Arc::new(SystemDice),
+            metrics,
+            observer: Arc::clone(&self.observer),
+        }
+    }
+
+    fn api(
+        self,
+        resolver: Arc<dyn Resolver>,
+        mut registry: Registry,
+        ready: Arc<AtomicBool>,
+    ) -> anyhow::Result<(TcpListener, ApiState)> {
+        let Self { settings, store, policy, bins, listener, .. } = self;
+        let public_url = match &settings.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", listener.local_addr()?),
+        };
+        let metrics = HttpMetrics::register(&mut registry);
+        let state = ApiState {
+            intake: store.clone(),
+            queue: store.clone(),
+            directory: store.clone(),
+            history: store,
+            clock: Arc::new(SystemTimer),
+            dice: Arc::new(SystemDice),
+            settings: ApiSettings {
+                max_payload: settings.max_payload,
+                target_policy: policy,
+                resolver: Arc::new(AdvisoryLookup(resolver)),
+                jwt_secret: settings.jwt_secret,
+                default_signature: settings.default_signature,
+                retention: settings.retention,
+                public_url,
+            },
+            registry: Arc::new(registry),
+            metrics,
+            ready,
+            bins,
+        };
+        Ok((listener, state))
+    }
+}
+
+/// A runtime with one worker a core.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// Lets this process open as many sockets as the machine allows: the usual soft limit is 1024.
+pub(crate) fn raise_open_files() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
