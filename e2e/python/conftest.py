@@ -1,0 +1,123 @@
+"""The vocabulary of the end-to-end tests: a running Posthaste, a receiver, and an SDK that talks to both."""
+
+import http.server
+import os
+import pathlib
+import subprocess
+import threading
+
+import pytest
+
+BINARY = os.environ.get("POSTHASTE_BIN", "target/debug/posthaste")
+DEADLINE_S = 20
+
+
+class Receiver:
+    """A customer's server: remembers what came, and answers as it was told."""
+
+    def __init__(self):
+        self.requests = []
+        self.answers = []
+        self.changed = threading.Condition()
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                with receiver.changed:
+                    receiver.requests.append((self.path, dict(self.headers.items()), body))
+                    status = receiver.answers.pop(0) if receiver.answers else 200
+                    receiver.changed.notify_all()
+                self.send_response(status)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+
+    def answers_with(self, *statuses):
+        with self.changed:
+            self.answers.extend(statuses)
+
+    def got(self, count):
+        """Waits until so many requests came, and returns them as (path, headers, body)."""
+        with self.changed:
+            came = self.changed.wait_for(lambda: len(self.requests) >= count, DEADLINE_S)
+            assert came, f"{len(self.requests)} of {count} requests came within {DEADLINE_S} s"
+            return list(self.requests)
+
+    def close(self):
+        self.server.shutdown()
+
+
+class Posthaste:
+    """A running server on a store of its own."""
+
+    def __init__(self, data_dir, **settings):
+        self.data_dir = pathlib.Path(data_dir)
+        self.env = dict(os.environ)
+        self.env.update(
+            POSTHASTE_ALLOW_TARGETS="127.0.0.0/8",
+            POSTHASTE_RETRY_SCHEDULE="1ms,1ms",
+            POSTHASTE_LOG="warn",
+            **settings,
+        )
+        self.start()
+
+    def start(self):
+        command = [BINARY, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir)]
+        self.process = subprocess.Popen(command, env=self.env, stderr=subprocess.PIPE, text=True)
+        self.said = []
+        for line in self.process.stderr:
+            self.said.append(line)
+            if "listening on " in line:
+                self.url = line.split("listening on ")[1].strip()
+                break
+        else:
+            raise AssertionError("the server did not start: " + "".join(self.said))
+        threading.Thread(target=self._drain, daemon=True).start()
+        self.token = (self.data_dir / "admin-token").read_text().strip()
+
+    def _drain(self):
+        for line in self.process.stderr:
+            self.said.append(line)
+
+    def run(self, *arguments):
+        """Runs a command on the same data directory and returns what it printed."""
+        command = [BINARY, *arguments, "--data-dir", str(self.data_dir)]
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=DEADLINE_S)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def new_token(self, environment="default"):
+        return self.run("token", "create", "--env", environment).strip()
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(DEADLINE_S) == 0
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(DEADLINE_S)
+
+
+@pytest.fixture(scope="session")
+def posthaste(tmp_path_factory):
+    server = Posthaste(tmp_path_factory.mktemp("posthaste"), POSTHASTE_JWT_SECRET="a secret of svix-server, long enough")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def receiver():
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
