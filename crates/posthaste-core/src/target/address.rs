@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// IPv4 blocks that are not globally reachable, with their prefix lengths.
+/// IPv4 blocks that are not globally reachable, and the anycast sinks (AS112, AMT, 6to4) that no receiver lives in.
 const V4_FORBIDDEN: &[(Ipv4Addr, u32)] = &[
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -86,8 +86,21 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Whether clouds serve credentials there, whichever way the address is spelt.
 pub(super) fn is_metadata(address: IpAddr) -> bool {
-    METADATA.contains(&address.to_canonical())
+    METADATA.contains(&address) || carried(address).is_some_and(|v4| METADATA.contains(&v4.into()))
+}
+
+/// The IPv4 address that an IPv6 address stands for: mapped (`::ffff:0:0/96`), compatible (`::/96`), NAT64
+/// (`64:ff9b::/96`) or 6to4 (`2002::/16`).
+fn carried(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(v6) = address else { return None };
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
+        _ => None,
+    }
 }
 
 pub(super) fn is_blocked_port(port: u16) -> bool {
@@ -107,7 +120,9 @@ pub(super) fn is_dns_name(name: &str) -> bool {
 
 /// `name` in lower case, without a dot at its end. A single label is somebody's search domain, never public.
 pub(super) fn is_private_name(name: &str) -> bool {
-    let below = |parent: &&str| *parent == name || name.ends_with(&format!(".{parent}"));
+    let below = |parent: &&str| {
+        name.strip_suffix(parent).is_some_and(|labels| labels.is_empty() || labels.ends_with('.'))
+    };
     !name.contains('.') || PRIVATE_NAMES.iter().any(below) || METADATA_NAMES.contains(&name)
 }
 
@@ -118,5 +133,22 @@ mod tests {
     #[test]
     fn the_list_of_bad_ports_is_sorted_so_that_it_can_be_searched() {
         assert!(BAD_PORTS.is_sorted());
+    }
+
+    #[test]
+    fn a_metadata_address_is_known_in_every_spelling() {
+        for spelling in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "fd00:ec2::254",
+        ] {
+            assert!(is_metadata(spelling.parse().unwrap()), "{spelling}");
+        }
+        for other in ["169.254.169.253", "64:ff9b::808:808", "2001:4860:4860::8888"] {
+            assert!(!is_metadata(other.parse().unwrap()), "{other}");
+        }
     }
 }

@@ -57,7 +57,8 @@ pub enum TargetError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     url: Url,
-    host: Host<String>,
+    host: String,
+    literal: Option<IpAddr>,
     port: u16,
 }
 
@@ -84,33 +85,36 @@ impl Target {
         if !url.username().is_empty() || url.password().is_some() || authority(text).contains('@') {
             return Err(TargetError::Credentials);
         }
-        let host = url.host().ok_or(TargetError::NotAUrl("it names no host"))?.to_owned();
+        let (host, literal) = match url.host().ok_or(TargetError::NotAUrl("it names no host"))? {
+            Host::Domain(name) => (dns_name(name)?, None),
+            Host::Ipv4(address) => (address.to_string(), Some(address.into())),
+            Host::Ipv6(address) => (address.to_string(), Some(address.into())),
+        };
         let port = url.port_or_known_default().ok_or(TargetError::NotAUrl("it has no port"))?;
         if address::is_blocked_port(port) {
             return Err(TargetError::Port(port));
         }
-        let target = Self { url, host, port };
+        let target = Self { url, host, literal, port };
         target.judge_host(policy)?;
         Ok(target)
     }
 
     fn judge_host(&self, policy: &TargetPolicy) -> Result<(), TargetError> {
-        match &self.host {
-            Host::Domain(name) => {
-                if !address::is_dns_name(name) {
-                    return Err(TargetError::NotAUrl("its host is not a valid name"));
-                }
-                let name = name.trim_end_matches('.').to_ascii_lowercase();
-                let own =
-                    policy.self_hosts.iter().any(|own| own.trim_end_matches('.').eq_ignore_ascii_case(&name));
-                let allowed = policy.allow.iter().any(|allow| allow.permits_host(&name));
-                if own || address::is_private_name(&name) && !allowed {
-                    return Err(TargetError::Forbidden);
-                }
-                Ok(())
-            }
-            Host::Ipv4(_) | Host::Ipv6(_) => judge_addresses(self, &[], policy).map(drop),
+        if self.literal.is_some() {
+            return judge_addresses(self, &[], policy).map(drop);
         }
+        let own = policy
+            .self_hosts
+            .iter()
+            .any(|own| own.strip_suffix('.').unwrap_or(own).eq_ignore_ascii_case(&self.host));
+        if own || address::is_private_name(&self.host) && !self.is_allowed_by_name(policy) {
+            return Err(TargetError::Forbidden);
+        }
+        Ok(())
+    }
+
+    fn is_allowed_by_name(&self, policy: &TargetPolicy) -> bool {
+        self.literal.is_none() && policy.allow.iter().any(|allow| allow.permits_host(&self.host))
     }
 
     /// The URL, in its canonical spelling.
@@ -118,13 +122,10 @@ impl Target {
         &self.url
     }
 
-    /// The host: a name in lower case, or an address without brackets.
-    pub fn host(&self) -> String {
-        match &self.host {
-            Host::Domain(name) => name.clone(),
-            Host::Ipv4(address) => address.to_string(),
-            Host::Ipv6(address) => address.to_string(),
-        }
+    /// The host: a name in lower case without a dot at its end, or an address without brackets. This is the name to
+    /// look up and to check a certificate for; the `Host` header keeps the URL's own spelling.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// The port.
@@ -139,11 +140,7 @@ impl Target {
 
     /// The address, if the host is one: then there is nothing to look up.
     pub fn literal(&self) -> Option<IpAddr> {
-        match &self.host {
-            Host::Domain(_) => None,
-            Host::Ipv4(address) => Some((*address).into()),
-            Host::Ipv6(address) => Some((*address).into()),
-        }
+        self.literal
     }
 }
 
@@ -156,23 +153,38 @@ pub fn judge_addresses(
     answers: &[IpAddr],
     policy: &TargetPolicy,
 ) -> Result<Vec<SocketAddr>, TargetError> {
-    let literal = target.literal();
-    let host = literal.is_none().then(|| target.host().trim_end_matches('.').to_owned());
-    let judged = literal.as_ref().map_or(answers, std::slice::from_ref);
-    for answer in judged {
-        let socket = SocketAddr::new(*answer, target.port);
-        let by_host = host.as_ref().is_some_and(|name| policy.allow.iter().any(|a| a.permits_host(name)));
-        let named = policy.allow.iter().any(|allow| allow.permits_address(*answer));
-        let metadata = address::is_metadata(*answer);
-        let named_alone = policy.allow.iter().any(|allow| allow.names_exactly(*answer));
-        let allowed = if metadata { named_alone } else { named || by_host };
-        let own = policy.self_addresses.contains(&socket)
-            || policy.self_hosts.iter().any(|own| own.parse() == Ok(*answer));
-        if own || (metadata || !address::is_public(*answer)) && !allowed {
-            return Err(TargetError::Forbidden);
-        }
+    let judged = target.literal.as_ref().map_or(answers, std::slice::from_ref);
+    let by_name = target.is_allowed_by_name(policy);
+    if judged.iter().any(|answer| is_forbidden(*answer, target.port, by_name, policy)) {
+        return Err(TargetError::Forbidden);
     }
     Ok(judged.iter().map(|ip| SocketAddr::new(*ip, target.port)).collect())
+}
+
+fn is_forbidden(answer: IpAddr, port: u16, by_name: bool, policy: &TargetPolicy) -> bool {
+    if is_own(answer, port, policy) {
+        return true;
+    }
+    if address::is_metadata(answer) {
+        return !policy.allow.iter().any(|allow| allow.names_exactly(answer));
+    }
+    let allowed = || by_name || policy.allow.iter().any(|allow| allow.permits_address(answer));
+    !address::is_public(answer) && !allowed()
+}
+
+/// A listener on the unspecified address is reached by every loopback address too.
+fn is_own(answer: IpAddr, port: u16, policy: &TargetPolicy) -> bool {
+    let listens = policy.self_addresses.iter().any(|own| {
+        own.port() == port && (own.ip() == answer || own.ip().is_unspecified() && answer.is_loopback())
+    });
+    listens || policy.self_hosts.iter().any(|own| own.parse() == Ok(answer))
+}
+
+/// `name` as a host, if it is a valid one.
+fn dns_name(name: &str) -> Result<String, TargetError> {
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    let valid = address::is_dns_name(bare);
+    valid.then(|| bare.to_owned()).ok_or(TargetError::NotAUrl("its host is not a valid name"))
 }
 
 /// The part between `//` and the path, as it was written.
