@@ -8,7 +8,7 @@ use posthaste_core::attempt::Trigger;
 use posthaste_core::delivery::Claimed;
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::fanout::wants;
-use posthaste_core::id::{ID_BYTES, Id, MessageId};
+use posthaste_core::id::{AppId, ID_BYTES, Id, MessageId};
 use posthaste_core::limits::IDEMPOTENCY_WINDOW;
 use posthaste_core::message::Message;
 use posthaste_core::name::{Channel, EventTypeName, Tag, Uid};
@@ -26,50 +26,37 @@ use crate::intake::{Accepted, IdempotencyKey, Intake, NewMessage};
 #[async_trait]
 impl Intake for SqliteStore {
     async fn accept(&self, new: NewMessage, now: Timestamp) -> Result<Accepted, ChangeError> {
-        if new.create_app.is_some() {
-            return self.writer.in_savepoint(move |work| accept(work, new, now)).await;
-        }
-        self.writer.run(move |work| accept(work, new, now)).await
+        self.writer.run(move |work| accept(work, &new, now)).await
     }
 }
 
-fn accept(work: &mut Work<'_>, mut new: NewMessage, now: Timestamp) -> Result<Accepted, ChangeError> {
+fn accept(work: &mut Work<'_>, new: &NewMessage, now: Timestamp) -> Result<Accepted, ChangeError> {
     if let Some(key) = &new.idempotency
         && let Some(first) = repeated(work, key, now)?
     {
         return Ok(first);
     }
-    if let Some(app) = new.create_app.take() {
-        directory::apps::create(work, new.environment, app, true, now)?;
-    }
-    let app = work.memo.app_by(work.conn, work.vault, new.environment, &new.app)?;
-    let app = app.filter(|app| !app.operational).ok_or(ChangeError::NotFound("application"))?;
-    if let Some(event_id) = &new.event_id {
-        let sql = "SELECT 1 FROM event_key WHERE app = ?1 AND event_id = ?2";
-        let mut known = work.conn.prepare_cached(sql).map_err(StoreError::from)?;
-        let known =
-            known.exists(params![app.app.id.as_bytes(), event_id.as_str()]).map_err(StoreError::from)?;
-        if known {
-            return Err(ChangeError::Taken("a message with this eventId"));
-        }
+    let app = app_of(work, new, now)?;
+    if let Some(event_id) = &new.event_id
+        && is_known(work, app.app.id, event_id)?
+    {
+        return Err(ChangeError::Taken("a message with this eventId"));
     }
     let targets = targets(&app, new.only.as_ref(), &new.event_type, &new.channels)?;
-    let key = new.idempotency.take();
-    let expunge_at = new.expunge_at;
     let message = Arc::new(Message {
         id: new.id,
         app: app.app.id,
-        event_type: new.event_type,
-        event_id: new.event_id,
-        channels: new.channels,
-        tags: new.tags,
-        body: Some(new.body),
+        event_type: new.event_type.clone(),
+        event_id: new.event_id.clone(),
+        channels: new.channels.clone(),
+        tags: new.tags.clone(),
+        body: Some(new.body.clone()),
         created_at: now,
         deliver_at: new.deliver_at,
     });
-    write_message(work, &message, expunge_at)?;
-    if let Some(key) = key {
-        remember(work, &key, &message, now)?;
+    write_message(work, &message, new.expunge_at)?;
+    if let Some(key) = &new.idempotency {
+        remember(work, key, &message, now)?;
     }
     let trigger = if new.only.is_some() { Trigger::Manual } else { Trigger::Scheduled };
     let deliveries_count = u32::try_from(targets.len()).unwrap_or(u32::MAX);
@@ -77,6 +64,30 @@ fn accept(work: &mut Work<'_>, mut new: NewMessage, now: Timestamp) -> Result<Ac
         owe(work, new.environment, &message, &endpoint, trigger, now)?;
     }
     Ok(Accepted { message, deliveries_count, repeated: false })
+}
+
+/// The app that a message is for, made if the caller asked for that.
+fn app_of(work: &mut Work<'_>, new: &NewMessage, now: Timestamp) -> Result<Arc<KnownApp>, ChangeError> {
+    let find = |work: &mut Work<'_>| {
+        let app = work.memo.app_by(work.conn, work.vault, new.environment, &new.app)?;
+        Ok::<_, StoreError>(app.filter(|app| !app.operational))
+    };
+    if let Some(app) = find(work)? {
+        return Ok(app);
+    }
+    let create = new.create_app.as_ref().ok_or(ChangeError::NotFound("application"))?;
+    if new.only.is_some() {
+        // Refused before anything is written: a new app has no endpoint.
+        return Err(ChangeError::NotFound("endpoint"));
+    }
+    directory::apps::create(work, new.environment, create, true, now)?;
+    find(work)?.ok_or(ChangeError::NotFound("application"))
+}
+
+/// Whether the caller's id was used before.
+fn is_known(work: &Work<'_>, app: AppId, event_id: &Uid) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM event_key WHERE app = ?1 AND event_id = ?2";
+    Ok(work.conn.prepare_cached(sql)?.exists(params![app.as_bytes(), event_id.as_str()])?)
 }
 
 /// The endpoints that this message goes to, as of this transaction.
@@ -110,7 +121,11 @@ fn repeated(work: &Work<'_>, key: &IdempotencyKey, now: Timestamp) -> Result<Opt
     let (Some(app), Some(message)) = (app, message) else { return Err(ChangeError::KeyInUse) };
     let message = rows::read_message(work.conn, Id::from_bytes(app), Id::from_bytes(message))?;
     let message = message.ok_or(ChangeError::NotFound("message"))?;
-    Ok(Some(Accepted { message: Arc::new(message), deliveries_count: 0, repeated: true }))
+    let sql = "SELECT count(*) FROM delivery WHERE message = ?1";
+    let mut statement = work.conn.prepare_cached(sql).map_err(StoreError::from)?;
+    let deliveries_count =
+        statement.query_row([message.id.as_bytes()], |row| row.get(0)).map_err(StoreError::from)?;
+    Ok(Some(Accepted { message: Arc::new(message), deliveries_count, repeated: true }))
 }
 
 fn remember(

@@ -72,6 +72,17 @@ impl Memo {
         self.apps.remove(&app);
     }
 
+    /// An endpoint's health changed: its siblings need not be read and decrypted again for that.
+    pub(super) fn replace(&mut self, known: &Arc<KnownApp>, endpoint: Endpoint) {
+        let mut endpoints = known.endpoints.clone();
+        if let Ok(at) = endpoints.binary_search_by_key(&endpoint.id, |e| e.id) {
+            endpoints[at] = Arc::new(endpoint);
+        }
+        let KnownApp { environment, operational, ref app, .. } = **known;
+        let known = Arc::new(KnownApp { environment, operational, app: app.clone(), endpoints });
+        self.apps.insert(known.app.id, known);
+    }
+
     /// An app was made, changed or deleted: what its uid leads to may differ.
     pub(super) fn forget_names(&mut self, app: AppId) {
         self.apps.remove(&app);

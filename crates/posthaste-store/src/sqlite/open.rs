@@ -1,15 +1,16 @@
 //! Opens a database: pragmas, migrations, the check of the main secret, the serving lock.
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use posthaste_core::id::{EndpointKind, MessageKind};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{SqliteOptions, SqliteStore, migrate};
+use super::{SqliteOptions, SqliteStore, migrate, rows};
 use crate::error::StoreError;
 use crate::queue::Backlog;
 use crate::seal::Vault;
@@ -29,7 +30,7 @@ impl SqliteStore {
         let mut conn = connect(&options.path, true)?;
         migrate::migrate(&mut conn)?;
         check_key(&conn, &vault, &*options.dice)?;
-        let backlog = if options.serving { take_over(&conn)? } else { Backlog::default() };
+        let backlog = if options.serving { take_over(&mut conn)? } else { Backlog::default() };
         let reader = Reader::open(|| connect(&options.path, false))?;
         let writer = Writer::start(conn, Arc::clone(&vault), options.dice, backlog)?;
         Ok(Arc::new(Self { writer, reader, vault, _lock: lock }))
@@ -64,7 +65,9 @@ fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
 
 /// One process serves from a store: it alone knows which leases are its own.
 fn serving_lock(path: &Path) -> Result<File, StoreError> {
-    let path = path.with_extension("lock");
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
     let unavailable = |error: std::io::Error| StoreError::Unavailable(Box::new(error));
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(unavailable)?;
     match file.try_lock() {
@@ -96,14 +99,23 @@ fn check_key(
     }
 }
 
-/// The process that served before is gone, and with it all leases: what it had claimed is due again. Then counts the
-/// backlog, once.
-fn take_over(conn: &Connection) -> Result<Backlog, StoreError> {
-    conn.execute(
-        "UPDATE delivery SET state = 0, due_at = 0, lease_token = NULL, lease_until = NULL WHERE state = 1",
-        [],
-    )?;
+/// The process that served before is gone, and with it all leases: what it had claimed has been due since it was
+/// accepted. Then counts the backlog, once.
+fn take_over(conn: &mut Connection) -> Result<Backlog, StoreError> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut left = transaction.prepare("SELECT message, endpoint FROM delivery WHERE state = 1")?;
+    let keys = left
+        .query_map([], |row| Ok((rows::id::<MessageKind>(row, 0)?, rows::id::<EndpointKind>(row, 1)?)))?
+        .collect::<Result<Vec<_>, _>>()?;
+    drop(left);
+    let sql = "UPDATE delivery SET state = 0, due_at = ?3, lease_token = NULL, lease_until = NULL \
+               WHERE message = ?1 AND endpoint = ?2";
+    for (message, endpoint) in keys {
+        let due = message.made_at().as_micros();
+        transaction.prepare_cached(sql)?.execute((message.as_bytes(), endpoint.as_bytes(), due))?;
+    }
     let waiting: i64 =
-        conn.query_row("SELECT count(*) FROM delivery WHERE state = 0", [], |row| row.get(0))?;
+        transaction.query_row("SELECT count(*) FROM delivery WHERE state = 0", [], |row| row.get(0))?;
+    transaction.commit()?;
     Ok(Backlog { waiting_count: u64::try_from(waiting).unwrap_or(0), in_flight_count: 0 })
 }

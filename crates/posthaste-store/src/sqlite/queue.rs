@@ -59,14 +59,14 @@ impl Queue for SqliteStore {
     }
 
     async fn record(&self, record: Record, now: Timestamp) -> Result<Recorded, StoreError> {
-        self.writer.run(move |work| record::record(work, record, now)).await
+        self.writer.run(move |work| record::record(work, &record, now)).await
     }
 
     async fn release(&self, deliveries: Vec<(DeliveryKey, Lease)>, now: Timestamp) -> Result<(), StoreError> {
         self.writer
             .run(move |work| {
-                for (key, lease) in deliveries {
-                    release(work, key, lease, now)?;
+                for (key, lease) in &deliveries {
+                    release(work, *key, *lease, now)?;
                 }
                 Ok(())
             })
@@ -111,7 +111,7 @@ impl Queue for SqliteStore {
         if found.is_empty() {
             return Ok(Forgotten::default());
         }
-        self.writer.run(move |work| retention::forget(work, found)).await
+        self.writer.run(move |work| retention::forget(work, &found)).await
     }
 
     fn backlog(&self) -> Backlog {
@@ -175,7 +175,7 @@ type Due = (MessageId, AppId, u32, bool);
 
 fn due_of(work: &Work<'_>, endpoint: EndpointId, limit: u32, now: Timestamp) -> Result<Vec<Due>, StoreError> {
     let sql = "SELECT message, app, attempts, manual FROM delivery \
-               WHERE state = 0 AND endpoint = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3";
+               WHERE state = 0 AND endpoint = ?1 AND due_at <= ?2 ORDER BY due_at, message LIMIT ?3";
     let mut statement = work.conn.prepare_cached(sql)?;
     let rows = statement.query_map(params![endpoint.as_bytes(), now.as_micros(), limit], |row| {
         Ok((rows::id(row, 0)?, rows::id(row, 1)?, row.get(2)?, row.get(3)?))

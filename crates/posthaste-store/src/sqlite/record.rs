@@ -2,11 +2,13 @@
 
 use posthaste_core::attempt::{Attempt, Outcome, Trigger};
 use posthaste_core::delivery::{DeadLetter, DeliveryState, Verdict};
+use posthaste_core::endpoint::Endpoint;
 use posthaste_core::health;
 use posthaste_core::id::AppId;
 use posthaste_core::limits::ATTEMPTS_BEFORE_FAILING;
 use posthaste_core::operational::{AttemptNames, EndpointNames, Operational};
 use posthaste_core::time::Timestamp;
+use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::intake::tell;
@@ -16,11 +18,11 @@ use super::writer::Work;
 use crate::error::StoreError;
 use crate::queue::{Record, Recorded};
 
-pub(super) fn record(work: &mut Work<'_>, record: Record, now: Timestamp) -> Result<Recorded, StoreError> {
+pub(super) fn record(work: &mut Work<'_>, record: &Record, now: Timestamp) -> Result<Recorded, StoreError> {
     if let Some(attempt) = &record.attempt {
         write_attempt(work, attempt)?;
     }
-    let Some((app, attempts)) = move_on(work, &record)? else {
+    let Some((app, attempts)) = move_on(work, record)? else {
         return Ok(Recorded { fenced: false, disabled_endpoint: false });
     };
     work.effects.in_flight_delta -= 1;
@@ -64,6 +66,7 @@ fn move_on(work: &Work<'_>, record: &Record) -> Result<Option<(AppId, u32)>, Sto
     Ok(moved.optional()?)
 }
 
+/// An attempt that is there already was recorded before: whoever did not hear our answer asks again.
 fn write_attempt(work: &Work<'_>, attempt: &Attempt) -> Result<(), StoreError> {
     let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
     let (headers, body, truncated, failure, detail) = match &attempt.outcome {
@@ -75,7 +78,8 @@ fn write_attempt(work: &Work<'_>, attempt: &Attempt) -> Result<(), StoreError> {
     };
     let sql = "INSERT INTO attempt (message, id, endpoint, url, manual, started_at, dns_us, connect_us, tls_us, \
                first_byte_us, total_us, remote, status, failure, detail, headers, body, truncated) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) \
+               ON CONFLICT (message, id) DO NOTHING";
     let timing = attempt.timing;
     work.conn.prepare_cached(sql)?.execute(params![
         attempt.message.as_bytes(),
@@ -100,16 +104,16 @@ fn write_attempt(work: &Work<'_>, attempt: &Attempt) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// `name: value` lines, as they came; values that are not UTF-8 keep what can be read.
-fn write_headers(headers: &[(String, bytes::Bytes)]) -> String {
-    let mut text = String::new();
+/// `name: value` lines, as they came: text for whoever opens the file, bytes if a value is not UTF-8.
+fn write_headers(headers: &[(String, bytes::Bytes)]) -> Value {
+    let mut lines = Vec::new();
     for (name, value) in headers {
-        text.push_str(name);
-        text.push_str(": ");
-        text.push_str(&String::from_utf8_lossy(value));
-        text.push('\n');
+        lines.extend_from_slice(name.as_bytes());
+        lines.extend_from_slice(b": ");
+        lines.extend_from_slice(value);
+        lines.push(b'\n');
     }
-    text
+    String::from_utf8(lines).map_or_else(|error| Value::Blob(error.into_bytes()), Value::Text)
 }
 
 /// Applies the health rule, and writes only when something changed. Returns whether the endpoint was disabled.
@@ -129,7 +133,9 @@ fn judge_health(
     let sql = "UPDATE endpoint SET failing_since = ?2, disabled = disabled OR ?3 WHERE id = ?1";
     let since = health.failing_since.map(Timestamp::as_micros);
     work.conn.prepare_cached(sql)?.execute(params![endpoint.id.as_bytes(), since, disable])?;
-    work.memo.forget(app_id);
+    let disabled = endpoint.disabled || disable;
+    work.memo
+        .replace(&app, Endpoint { failing_since: health.failing_since, disabled, ..(**endpoint).clone() });
     if disable {
         // What waits for it ends now, not at its next attempt.
         work.effects.due.push((endpoint.id, now));

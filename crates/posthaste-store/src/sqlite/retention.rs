@@ -58,7 +58,7 @@ pub(super) fn find(conn: &Connection, before: Timestamp, now: Timestamp) -> Resu
     Ok(Found { messages, bodies, keys, before, now })
 }
 
-pub(super) fn forget(work: &mut Work<'_>, found: Found) -> Result<Forgotten, StoreError> {
+pub(super) fn forget(work: &mut Work<'_>, found: &Found) -> Result<Forgotten, StoreError> {
     let conn = work.conn;
     let mut messages_count = 0;
     for (app, id) in &found.messages {
@@ -79,14 +79,17 @@ pub(super) fn forget(work: &mut Work<'_>, found: Found) -> Result<Forgotten, Sto
     for (app, id) in &found.bodies {
         drop_body(conn, *app, *id)?;
     }
-    conn.prepare_cached("DELETE FROM idempotency WHERE expires_at <= ?1")?
-        .execute([found.now.as_micros()])?;
     let step = RETENTION_STEP_ROWS as usize;
+    let keys =
+        "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE expires_at <= ?1 LIMIT ?2)";
+    let keys_count = conn.prepare_cached(keys)?.execute((found.now.as_micros(), RETENTION_STEP_ROWS))?;
     tracing::debug!(messages_count, before = %found.before, "old messages removed");
     Ok(Forgotten {
         messages_count,
         bodies_count: found.bodies.len() as u64,
-        more: messages_count > 0 && found.messages.len() == step || found.bodies.len() == step,
+        more: messages_count > 0 && found.messages.len() == step
+            || found.bodies.len() == step
+            || keys_count == step,
     })
 }
 

@@ -1,7 +1,9 @@
 //! One thread writes. Commands that wait while it commits become the next transaction: group commit, without a timer.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use posthaste_core::delivery::{Claimed, Lease};
@@ -12,7 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::memo::Memo;
-use crate::error::{ChangeError, StoreError};
+use crate::error::StoreError;
 use crate::queue::{Backlog, Commits, HandOver};
 use crate::seal::Vault;
 
@@ -53,32 +55,69 @@ impl Work<'_> {
     }
 }
 
-/// Whether an error leaves the transaction in doubt. A refusal does not: it is found out before anything is written.
-pub(super) trait Fault {
-    fn is_fault(&self) -> bool;
+/// One piece of work on the way to the writing thread.
+///
+/// It may run twice: when another command of its transaction fails after it wrote, the transaction is undone and
+/// each command gets one of its own.
+trait Command: Send {
+    /// Does its part of the transaction. `false`: it refused or failed.
+    fn run(&mut self, work: &mut Work<'_>) -> bool;
+
+    /// Tells the caller what came of it, or that the transaction did not take place.
+    fn answer(self: Box<Self>, committed: Committed);
 }
 
-impl Fault for StoreError {
-    fn is_fault(&self) -> bool {
-        true
+/// Whether a transaction is on disk.
+type Committed = Result<(), Arc<rusqlite::Error>>;
+
+/// A command and its caller.
+struct Task<F, T, E> {
+    work: F,
+    result: Option<Result<T, E>>,
+    caller: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Command for Task<F, T, E>
+where
+    F: FnMut(&mut Work<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn run(&mut self, work: &mut Work<'_>) -> bool {
+        // If it panics, what it said the time before does not count.
+        self.result = None;
+        self.result.insert((self.work)(work)).is_ok()
+    }
+
+    fn answer(self: Box<Self>, committed: Committed) {
+        let result = match (self.result, committed) {
+            // A refusal too: it may have seen what another command wrote and what is undone now.
+            (_, Err(error)) => Err(StoreError::Unavailable(Box::new(error)).into()),
+            (Some(result), Ok(())) => result,
+            (None, Ok(())) => Err(StoreError::Unavailable("the command panicked".into()).into()),
+        };
+        // Whoever asked may have gone away; what was committed stays committed.
+        let _ = self.caller.send(result);
     }
 }
-
-impl Fault for ChangeError {
-    fn is_fault(&self) -> bool {
-        matches!(self, Self::Store(_))
-    }
-}
-
-/// Ends a command: says what came of it, or that the transaction did not take place.
-type Answer = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
-/// Does a command's part of the transaction; `Err`: the transaction must not be committed.
-type Command = Box<dyn FnOnce(&mut Work<'_>) -> (Answer, bool) + Send>;
 
 /// The way to the writing thread.
 pub(super) struct Writer {
-    commands: mpsc::Sender<Command>,
+    /// `None` once it is closing.
+    commands: Option<mpsc::Sender<Box<dyn Command>>>,
+    thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
+}
+
+/// The thread ends once it has done what was asked for; until then the store is not closed.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.commands = None;
+        // The engine can be the last to hold the store, and the writer the last to call the engine.
+        if let Some(thread) = self.thread.take().filter(|t| t.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// What the thread and the store both see.
@@ -106,70 +145,34 @@ impl Writer {
         let lease_token = i64::from_le_bytes(roll(&*dice)) & i64::MAX;
         let thread =
             Thread { conn, vault, dice, shared: Arc::clone(&shared), memo: Memo::default(), lease_token };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || thread.run(queue))
             .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        Ok(Self { commands, shared })
+        Ok(Self { commands: Some(commands), thread: Some(thread), shared })
     }
 
-    /// Runs `command` in the next transaction and returns once that is on disk.
+    /// Runs `work` in the next transaction and returns once that is on disk.
     ///
-    /// A command that refuses must do so before it writes; one that may refuse later uses
-    /// [`in_savepoint`](Self::in_savepoint).
+    /// What refuses should do so before it writes: the other way round works, but costs every command of its batch a
+    /// transaction of its own.
     pub(super) async fn run<T, E>(
         &self,
-        command: impl FnOnce(&mut Work<'_>) -> Result<T, E> + Send + 'static,
+        work: impl FnMut(&mut Work<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: Fault + From<StoreError> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let boxed: Command = Box::new(move |work| {
-            let result = command(work);
-            let spoiled = result.as_ref().is_err_and(Fault::is_fault);
-            let end: Answer = Box::new(move |committed| {
-                let result = match committed {
-                    Ok(()) => result,
-                    Err(error) if result.is_ok() => Err(StoreError::Unavailable(Box::new(error)).into()),
-                    Err(_) => result,
-                };
-                // Whoever asked may have gone away; what was committed stays committed.
-                let _ = answer.send(result);
-            });
-            (end, spoiled)
-        });
         let gone = || StoreError::Unavailable("the store is closing".into());
-        self.commands.send(boxed).await.map_err(|_| gone())?;
+        let (caller, answered) = oneshot::channel();
+        let commands = self.commands.as_ref().ok_or_else(gone)?;
+        commands.send(Box::new(Task { work, result: None, caller })).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 
-    /// The same for commands that find out half-way that they must refuse: what they wrote is undone.
-    pub(super) async fn in_savepoint<T, E>(
-        &self,
-        command: impl FnOnce(&mut Work<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: Fault + From<StoreError> + Send + 'static,
-    {
-        self.run(move |work| {
-            let execute = |sql| work.conn.execute_batch(sql).map_err(StoreError::from);
-            execute("SAVEPOINT command")?;
-            let result = command(work);
-            let execute = |sql| work.conn.execute_batch(sql).map_err(StoreError::from);
-            if result.is_err() {
-                execute("ROLLBACK TO command")?;
-            }
-            execute("RELEASE command")?;
-            result
-        })
-        .await
-    }
-
     pub(super) fn hand_over_to(&self, engine: Arc<dyn HandOver>, lease: Duration) {
-        let mut current = self.shared.engine.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut current = self.shared.engine.write().unwrap_or_else(PoisonError::into_inner);
         *current = Some((engine, lease));
     }
 
@@ -196,62 +199,87 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Command>>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-            let engine = self.shared.engine.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-            let commands_count = batch.len() as u64;
-            let mut answers = Vec::with_capacity(batch.len());
-            let mut effects = Effects::default();
-            let committed = self.transaction(batch.drain(..), &engine, &mut answers, &mut effects);
-            let committed = committed.map_err(Arc::new);
-            if let Err(error) = &committed {
-                tracing::error!(%error, commands_count, "a transaction did not take place");
-                self.memo.clear();
-            } else {
-                self.shared.commits.fetch_add(1, Ordering::Relaxed);
-                self.shared.commands.fetch_add(commands_count, Ordering::Relaxed);
-                self.settle(effects, &engine);
-            }
-            for answer in answers {
-                answer(committed.clone());
+            match self.transaction(&mut batch) {
+                Err(Undone::Spoiled) => {
+                    for mut command in batch.drain(..) {
+                        let committed = self.transaction(std::slice::from_mut(&mut command));
+                        // Alone, a command that fails has its own error to tell.
+                        command.answer(committed.or_else(Undone::unless_spoiled));
+                    }
+                }
+                committed => {
+                    let committed = committed.or_else(Undone::unless_spoiled);
+                    for command in batch.drain(..) {
+                        command.answer(committed.clone());
+                    }
+                }
             }
         }
     }
 
-    fn transaction(
+    /// Runs commands as one transaction; all of it is on disk, or nothing.
+    fn transaction(&mut self, commands: &mut [Box<dyn Command>]) -> Result<(), Undone> {
+        let engine = self.shared.engine.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut effects = Effects::default();
+        let ended = self.begin().and_then(|()| {
+            for command in &mut *commands {
+                self.step(command, &engine, &mut effects)?;
+            }
+            self.conn.execute_batch("COMMIT").map_err(Undone::failed)
+        });
+        if let Err(why) = ended {
+            if let Undone::Failed(error) = &why {
+                tracing::error!(%error, commands_count = commands.len(), "a transaction did not take place");
+            }
+            if !self.conn.is_autocommit() {
+                let _ = self.conn.execute_batch("ROLLBACK");
+            }
+            self.memo.clear();
+            return Err(why);
+        }
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.commands.fetch_add(commands.len() as u64, Ordering::Relaxed);
+        // What is on disk is answered for, whatever the engine makes of it.
+        if std::panic::catch_unwind(AssertUnwindSafe(|| self.settle(effects, &engine))).is_err() {
+            tracing::error!("the engine panicked while it took deliveries over: they wait for their leases");
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), Undone> {
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Undone::failed)?;
+        self.memo.look_for_other_writers(&self.conn).map_err(Undone::failed)
+    }
+
+    /// Runs one command. A refusal that wrote nothing leaves the transaction as it was; anything else spoils it.
+    fn step(
         &mut self,
-        commands: impl Iterator<Item = Command>,
+        command: &mut Box<dyn Command>,
         engine: &Engine,
-        answers: &mut Vec<Answer>,
         effects: &mut Effects,
-    ) -> Result<(), rusqlite::Error> {
-        let begun = self.conn.execute_batch("BEGIN IMMEDIATE");
-        let begun = begun.and_then(|()| self.memo.look_for_other_writers(&self.conn));
-        let mut spoiled = false;
-        for command in commands {
-            // After a fault the rest still runs, to learn whom to answer, and is undone with it.
-            let mut work = Work {
-                conn: &self.conn,
-                memo: &mut self.memo,
-                vault: &self.vault,
-                dice: &*self.dice,
-                engine,
-                effects,
-                lease_token: &mut self.lease_token,
-            };
-            let (answer, fault) = command(&mut work);
-            spoiled |= fault;
-            answers.push(answer);
-        }
-        let ended = match (&begun, spoiled) {
-            (Ok(()), false) => self.conn.execute_batch("COMMIT"),
-            _ => Err(rusqlite::Error::ExecuteReturnedResults),
+    ) -> Result<(), Undone> {
+        let changes = self.conn.total_changes();
+        let mut work = Work {
+            conn: &self.conn,
+            memo: &mut self.memo,
+            vault: &self.vault,
+            dice: &*self.dice,
+            engine,
+            effects,
+            lease_token: &mut self.lease_token,
         };
-        if ended.is_err() && !self.conn.is_autocommit() {
-            let _ = self.conn.execute_batch("ROLLBACK");
+        // A panic undoes the transaction and drops the memo: nothing half done is seen again.
+        let ran = std::panic::catch_unwind(AssertUnwindSafe(|| command.run(&mut work)));
+        // After some faults SQLite has ended the transaction itself: nothing may run outside one.
+        let intact = self.conn.total_changes() == changes && !self.conn.is_autocommit();
+        match ran {
+            Ok(true) => Ok(()),
+            Ok(false) if intact => Ok(()),
+            _ => Err(Undone::Spoiled),
         }
-        begun.and(ended)
     }
 
     /// Tells the engine what is now on disk, before the callers hear of it.
@@ -267,6 +295,27 @@ impl Thread {
         }
         if effects.job {
             engine.job();
+        }
+    }
+}
+
+/// Why a transaction did not take place.
+enum Undone {
+    /// It could not begin or commit.
+    Failed(Arc<rusqlite::Error>),
+    /// A command failed after it wrote.
+    Spoiled,
+}
+
+impl Undone {
+    fn failed(error: rusqlite::Error) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+
+    fn unless_spoiled(self) -> Committed {
+        match self {
+            Self::Failed(error) => Err(error),
+            Self::Spoiled => Ok(()),
         }
     }
 }

@@ -22,7 +22,7 @@ const NOT_FOUND: ChangeError = ChangeError::NotFound("application");
 pub(in super::super) fn create(
     work: &mut Work<'_>,
     environment: EnvironmentId,
-    new: NewApp,
+    new: &NewApp,
     if_exists: bool,
     now: Timestamp,
 ) -> Result<Made<App>, ChangeError> {
@@ -31,7 +31,7 @@ pub(in super::super) fn create(
     {
         return if if_exists { read(work.conn, id).map(Made::Existed) } else { Err(TAKEN) };
     }
-    insert(work, environment, &new, false, now)?;
+    insert(work, environment, new, false, now)?;
     Ok(Made::Created(read(work.conn, new.id)?))
 }
 

@@ -88,14 +88,14 @@ fn write(work: &Work<'_>, environment: EnvironmentId, event_type: &EventType) ->
 pub(super) fn create(
     work: &Work<'_>,
     environment: EnvironmentId,
-    name: EventTypeName,
+    name: &EventTypeName,
     facts: EventTypeFacts,
     now: Timestamp,
 ) -> Result<EventType, ChangeError> {
-    if find(work.conn, environment, &name)?.is_some_and(|existing| !existing.facts.archived) {
+    if find(work.conn, environment, name)?.is_some_and(|existing| !existing.facts.archived) {
         return Err(ChangeError::Taken("an event type with this name"));
     }
-    let event_type = EventType { name, facts, created_at: now, updated_at: now };
+    let event_type = EventType { name: name.clone(), facts, created_at: now, updated_at: now };
     write(work, environment, &event_type)?;
     Ok(event_type)
 }

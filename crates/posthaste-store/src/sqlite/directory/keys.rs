@@ -40,7 +40,7 @@ pub(super) fn reserve(
 pub(super) fn settle(
     work: &Work<'_>,
     key: &IdempotencyKey,
-    answer: Option<(u16, Vec<u8>)>,
+    answer: Option<&(u16, Vec<u8>)>,
 ) -> Result<(), StoreError> {
     match answer {
         Some((status, body)) => {

@@ -64,7 +64,7 @@ impl Directory for SqliteStore {
         if_exists: bool,
         now: Timestamp,
     ) -> Result<Made<App>, ChangeError> {
-        self.writer.run(move |work| apps::create(work, environment, new, if_exists, now)).await
+        self.writer.run(move |work| apps::create(work, environment, &new, if_exists, now)).await
     }
 
     async fn app(&self, environment: EnvironmentId, app: &Reference) -> Result<App, ChangeError> {
@@ -87,7 +87,7 @@ impl Directory for SqliteStore {
         now: Timestamp,
     ) -> Result<App, ChangeError> {
         let app = app.clone();
-        self.writer.run(move |work| apps::change(work, environment, &app, change, now)).await
+        self.writer.run(move |work| apps::change(work, environment, &app, change.clone(), now)).await
     }
 
     async fn delete_app(
@@ -108,7 +108,7 @@ impl Directory for SqliteStore {
         now: Timestamp,
     ) -> Result<Endpoint, ChangeError> {
         let owner = owner.clone();
-        self.writer.in_savepoint(move |work| endpoints::create(work, environment, &owner, new, now)).await
+        self.writer.run(move |work| endpoints::create(work, environment, &owner, new.clone(), now)).await
     }
 
     async fn endpoint(
@@ -142,7 +142,7 @@ impl Directory for SqliteStore {
         self.writer
             .run(move |work| {
                 let place = endpoints::Place { environment, owner: &owner, endpoint: &endpoint };
-                endpoints::change(work, &place, change, now)
+                endpoints::change(work, &place, change.clone(), now)
             })
             .await
     }
@@ -164,7 +164,7 @@ impl Directory for SqliteStore {
     }
 
     async fn rotate_secret(&self, rotate: RotateSecret, now: Timestamp) -> Result<Endpoint, ChangeError> {
-        self.writer.run(move |work| endpoints::rotate(work, rotate, now)).await
+        self.writer.run(move |work| endpoints::rotate(work, rotate.clone(), now)).await
     }
 
     async fn create_event_type(
@@ -174,7 +174,7 @@ impl Directory for SqliteStore {
         facts: EventTypeFacts,
         now: Timestamp,
     ) -> Result<EventType, ChangeError> {
-        self.writer.run(move |work| event_types::create(work, environment, name, facts, now)).await
+        self.writer.run(move |work| event_types::create(work, environment, &name, facts.clone(), now)).await
     }
 
     async fn event_type(
@@ -202,7 +202,7 @@ impl Directory for SqliteStore {
         now: Timestamp,
     ) -> Result<EventType, ChangeError> {
         let name = name.clone();
-        self.writer.run(move |work| event_types::change(work, environment, &name, change, now)).await
+        self.writer.run(move |work| event_types::change(work, environment, &name, change.clone(), now)).await
     }
 
     async fn delete_event_type(
@@ -225,6 +225,6 @@ impl Directory for SqliteStore {
         key: IdempotencyKey,
         answer: Option<(u16, Vec<u8>)>,
     ) -> Result<(), StoreError> {
-        self.writer.run(move |work| keys::settle(work, &key, answer)).await
+        self.writer.run(move |work| keys::settle(work, &key, answer.as_ref())).await
     }
 }

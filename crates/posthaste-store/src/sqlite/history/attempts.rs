@@ -37,15 +37,20 @@ fn outcome(row: &Row<'_>) -> rusqlite::Result<Outcome> {
         let detail: Option<String> = row.get(14)?;
         return Ok(Outcome::Failed(Failure { kind, detail: detail.unwrap_or_default() }));
     }
-    let headers: Option<String> = row.get(15)?;
-    let headers = headers.unwrap_or_default();
-    let headers = headers.lines().filter_map(|line| line.split_once(": "));
+    let headers = row.get_ref(15)?.as_bytes_or_null()?.unwrap_or_default();
     Ok(Outcome::Replied(Reply {
         status: row.get(12)?,
-        headers: headers.map(|(n, v)| (n.to_owned(), Bytes::copy_from_slice(v.as_bytes()))).collect(),
+        headers: headers.split(|byte| *byte == b'\n').filter_map(header).collect(),
         body: row.get::<_, Option<Vec<u8>>>(16)?.unwrap_or_default().into(),
         truncated: row.get(17)?,
     }))
+}
+
+/// One `name: value` line.
+fn header(line: &[u8]) -> Option<(String, Bytes)> {
+    let colon = line.windows(2).position(|pair| pair == b": ")?;
+    let name = std::str::from_utf8(&line[..colon]).ok()?;
+    Some((name.to_owned(), Bytes::copy_from_slice(&line[colon + 2..])))
 }
 
 fn read(row: &Row<'_>) -> Result<AttemptRow, StoreError> {
