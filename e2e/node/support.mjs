@@ -1,0 +1,80 @@
+// The vocabulary of the end-to-end tests: a running Posthaste and a receiver.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const DEADLINE_MS = 20_000;
+
+// Packages come from the environment that the caller chose: one a generation of the SDK.
+export const load = createRequire(join(process.env.NODE_ENV_DIR ?? ".", "package.json"));
+
+export async function startPosthaste() {
+  const dir = mkdtempSync(join(tmpdir(), "posthaste-e2e-"));
+  const child = spawn(process.env.POSTHASTE_BIN ?? "target/debug/posthaste",
+    ["serve", "--listen", "127.0.0.1:0", "--data-dir", dir], {
+      env: { ...process.env, POSTHASTE_ALLOW_TARGETS: "127.0.0.0/8", POSTHASTE_RETRY_SCHEDULE: "1ms,1ms", POSTHASTE_LOG: "warn" },
+      stdio: ["ignore", "inherit", "pipe"],
+    });
+  const said = [];
+  let url;
+  for await (const line of createInterface({ input: child.stderr })) {
+    said.push(line);
+    if (line.includes("listening on ")) {
+      url = line.split("listening on ")[1].trim();
+      break;
+    }
+  }
+  if (!url) throw new Error(`the server did not start: ${said.join("\n")}`);
+  child.stderr.resume();
+  const token = readFileSync(join(dir, "admin-token"), "utf8").trim();
+  return {
+    url,
+    token,
+    async stop() {
+      child.kill("SIGTERM");
+      await once(child, "exit");
+      rmSync(dir, { recursive: true });
+    },
+  };
+}
+
+export async function startReceiver() {
+  const requests = [];
+  const waiting = new Set();
+  const answers = [];
+  const server = createServer((request, response) => {
+    const chunks = [];
+    request.on("data", (chunk) => chunks.push(chunk));
+    request.on("end", () => {
+      requests.push({ headers: request.headers, body: Buffer.concat(chunks) });
+      response.writeHead(answers.shift() ?? 200).end("ok");
+      for (const check of waiting) check();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${server.address().port}/hook`,
+    answersWith: (...statuses) => answers.push(...statuses),
+    got: (count) => new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`${requests.length} of ${count} requests came`)), DEADLINE_MS);
+      const check = () => {
+        if (requests.length < count) return;
+        clearTimeout(late);
+        waiting.delete(check);
+        resolve(requests);
+      };
+      waiting.add(check);
+      check();
+    }),
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
