@@ -1,0 +1,14 @@
+# Chores. `./test` is the whole of it; these are its parts.
+
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+test:
+    ./test
+
+bench *args:
+    cargo run --release -- bench {{args}}
+
+micro:
+    cargo bench -p posthaste-signature -p posthaste-core -p posthaste-store
