@@ -1,0 +1,258 @@
+//! What a message costs the embedded store: accepted with one delivery, handed over, recorded with one attempt.
+//!
+//! `cargo bench -p posthaste-store`. Batches are what queued up while the last commit ran: so many callers at once.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use posthaste_core::Secret;
+use posthaste_core::app::{NewApp, Reference};
+use posthaste_core::attempt::{Attempt, Outcome, Reply, Timing, Trigger};
+use posthaste_core::delivery::{Claimed, Verdict};
+use posthaste_core::dice::TestDice;
+use posthaste_core::endpoint::{Filter, NewEndpoint};
+use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId, TokenId};
+use posthaste_core::name::EventTypeName;
+use posthaste_core::tenant::{EnvironmentId, Scope};
+use posthaste_core::time::Timestamp;
+use posthaste_core::token::TokenHash;
+use posthaste_store::directory::{NewToken, Owner};
+use posthaste_store::intake::NewMessage;
+use posthaste_store::queue::{HandOver, Record};
+use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
+use posthaste_store::{Directory as _, Intake as _, Queue as _};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+const APPS_COUNT: usize = 100;
+
+#[derive(Default)]
+struct Desk(Mutex<Vec<Claimed>>);
+
+impl HandOver for Desk {
+    fn has_room(&self, _: EndpointId) -> bool {
+        true
+    }
+    fn take(&self, claimed: Vec<Claimed>) {
+        self.0.lock().unwrap().extend(claimed);
+    }
+    fn due(&self, _: EndpointId, _: Timestamp) {}
+    fn job(&self) {}
+}
+
+struct Bench {
+    store: Arc<SqliteStore>,
+    desk: Arc<Desk>,
+    dice: Arc<TestDice>,
+    environment: EnvironmentId,
+    apps: Vec<AppId>,
+    hash: TokenHash,
+    began: Instant,
+}
+
+impl Bench {
+    async fn open(dir: PathBuf) -> Self {
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        let dice = Arc::new(TestDice::seeded(1));
+        let options = SqliteOptions {
+            path: dir.join("bench.db"),
+            main_secret: String::from("bench").into(),
+            dice: dice.clone(),
+            serving: true,
+        };
+        let store = SqliteStore::open(options).unwrap();
+        let desk = Arc::new(Desk::default());
+        store.hand_over_to(desk.clone(), Duration::from_secs(60));
+        let now = Timestamp::from_secs(1_800_000_000);
+        let environment = store.environment("bench", now).await.unwrap().id;
+        let mut bench = Self {
+            store,
+            desk,
+            dice,
+            environment,
+            apps: vec![],
+            hash: TokenHash::of("x"),
+            began: Instant::now(),
+        };
+        for _ in 0..APPS_COUNT {
+            bench.app(now).await;
+        }
+        let new = NewToken {
+            id: TokenId::fresh(now, &*bench.dice),
+            environment,
+            scope: Scope::Environment,
+            hash: bench.hash,
+            hint: "phk_".to_owned(),
+            expires_at: None,
+        };
+        bench.store.create_token(new, now).await.unwrap();
+        bench
+    }
+
+    async fn app(&mut self, now: Timestamp) {
+        let id = AppId::fresh(now, &*self.dice);
+        let new = NewApp {
+            id,
+            uid: None,
+            name: "bench".to_owned(),
+            rate_per_second: None,
+            metadata: Default::default(),
+        };
+        self.store.create_app(self.environment, new, false, now).await.unwrap();
+        let new = NewEndpoint {
+            id: EndpointId::fresh(now, &*self.dice),
+            uid: None,
+            url: "https://receiver.example.com/webhooks/of/bench".to_owned(),
+            description: String::new(),
+            rate_per_second: None,
+            disabled: false,
+            filter: Filter::default(),
+            headers: vec![],
+            metadata: Default::default(),
+            secret: Secret::hmac(&[7; 24]).unwrap(),
+        };
+        self.store.create_endpoint(self.environment, &Owner::App(id.into()), new, now).await.unwrap();
+        self.apps.push(id);
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(1_800_000_000).later(self.began.elapsed())
+    }
+
+    fn message(&self, index: usize) -> NewMessage {
+        NewMessage {
+            environment: self.environment,
+            app: Reference::from(self.apps[index % self.apps.len()]),
+            create_app: None,
+            id: MessageId::fresh(self.now(), &*self.dice),
+            event_type: EventTypeName::parse("invoice.paid").unwrap(),
+            event_id: None,
+            channels: vec![],
+            tags: vec![],
+            body: Bytes::from_static(&[b'x'; 1024]),
+            expunge_at: None,
+            deliver_at: None,
+            only: None,
+            idempotency: None,
+        }
+    }
+
+    fn record(&self, claimed: &Claimed) -> Record {
+        let reply = Reply {
+            status: 200,
+            headers: vec![
+                ("content-type".to_owned(), Bytes::from_static(b"application/json")),
+                ("content-length".to_owned(), Bytes::from_static(b"2")),
+            ],
+            body: Bytes::from_static(b"ok"),
+            truncated: false,
+        };
+        let attempt = Attempt {
+            id: AttemptId::fresh(self.now(), &*self.dice),
+            message: claimed.message.id,
+            endpoint: claimed.endpoint.id,
+            url: claimed.endpoint.url.clone(),
+            trigger: Trigger::Scheduled,
+            started_at: self.now(),
+            timing: Timing::default(),
+            remote: Some(([127, 0, 0, 1], 80).into()),
+            outcome: Outcome::Replied(reply),
+        };
+        Record {
+            key: claimed.key(),
+            lease: claimed.lease,
+            attempt: Some(attempt),
+            verdict: Verdict::Delivered,
+        }
+    }
+
+    /// So many messages, each accepted and recorded, all at once.
+    async fn round(&self, messages_count: usize) {
+        let mut accepts = JoinSet::new();
+        for index in 0..messages_count {
+            let (store, message, now) = (self.store.clone(), self.message(index), self.now());
+            accepts.spawn(async move { store.accept(message, now).await.unwrap() });
+        }
+        while accepts.join_next().await.is_some() {}
+        let taken = std::mem::take(&mut *self.desk.0.lock().unwrap());
+        assert_eq!(taken.len(), messages_count);
+        let mut records = JoinSet::new();
+        for claimed in taken {
+            let (store, record, now) = (self.store.clone(), self.record(&claimed), self.now());
+            records.spawn(async move { assert!(store.record(record, now).await.unwrap().fenced) });
+        }
+        while records.join_next().await.is_some() {}
+    }
+}
+
+/// CPU time of all threads of this process whose name begins with `name`, in clock ticks of 10 ms.
+fn cpu(name: &str) -> Duration {
+    let ticks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten().filter_map(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        let (before, after) = stat.rsplit_once(')')?;
+        let fields: Vec<_> = after.split_whitespace().collect();
+        before.split_once('(')?.1.starts_with(name).then_some(())?;
+        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    });
+    Duration::from_millis(10 * ticks.sum::<u64>())
+}
+
+#[expect(clippy::print_stderr, reason = "criterion knows no CPU time, so it is told beside it")]
+fn accept_and_record(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let mut group = c.benchmark_group("accept and record");
+    group.sample_size(10).measurement_time(Duration::from_secs(4));
+    for batch in [1_usize, 16, 256, 1024] {
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{batch}"));
+        let bench = runtime.block_on(Bench::open(dir.clone()));
+        group.throughput(Throughput::Elements(batch as u64));
+        let (mut messages, mut slowest) = (0_u64, Duration::ZERO);
+        let writer_before = cpu("store-writer");
+        group.bench_function(BenchmarkId::from_parameter(batch), |b| {
+            b.iter_custom(|rounds| {
+                let mut sum = Duration::ZERO;
+                for _ in 0..rounds {
+                    let began = Instant::now();
+                    runtime.block_on(bench.round(batch));
+                    let took = began.elapsed();
+                    slowest = slowest.max(took);
+                    messages += batch as u64;
+                    sum += took;
+                }
+                sum
+            });
+        });
+        let writer = (cpu("store-writer") - writer_before).as_secs_f64() * 1e6 / messages as f64;
+        let commits = bench.store.commits();
+        let size = std::fs::metadata(dir.join("bench.db")).map_or(0, |m| m.len());
+        eprintln!(
+            "    batch {batch}: {messages} messages, writer CPU {writer:.1} us each, {:.1} commands a commit, \
+             slowest round {slowest:?}, {} bytes of database each",
+            commits.commands_count as f64 / commits.commits_count as f64,
+            size / messages,
+        );
+        drop(bench);
+        let _ = std::fs::remove_dir_all(dir);
+    }
+    group.finish();
+}
+
+fn authenticate(c: &mut Criterion) {
+    let runtime = Runtime::new().unwrap();
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-authenticate");
+    let bench = runtime.block_on(Bench::open(dir));
+    c.bench_function("authenticate", |b| {
+        b.iter(|| {
+            let found = runtime.block_on(bench.store.authenticate(black_box(bench.hash), bench.now()));
+            assert!(found.unwrap().is_some());
+        });
+    });
+}
+
+criterion_group!(benches, accept_and_record, authenticate);
+criterion_main!(benches);
