@@ -1,61 +1,95 @@
 //! Opens a connection to one of the judged addresses, and to nothing else.
 
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use posthaste_core::attempt::{Failure, FailureKind};
-use posthaste_core::target::Target;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::exchange::Connection;
 use super::pool::Key;
-use super::tls::Connector;
-use super::{Phase, Progress, failure};
-use hyper_util::rt::TokioIo;
+use super::progress::{Phase, Progress};
+use super::route::Route;
+use super::{failure, tls};
 
 /// How long one address may take when there are others to try.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of an answer's head and buffered body; more is a protocol error.
-const BUFFER_BYTES_MAX: usize = 32 * 1024;
+/// Addresses of one name that are tried: a name with a thousand must not keep an attempt busy.
+const ADDRESSES_MAX: usize = 8;
+/// Bytes of an answer that are buffered at once, and so of its head: between this and twice this is a protocol error.
+const BUFFER_BYTES_MAX: usize = 16 * 1024;
 /// Headers of an answer.
 const HEADERS_MAX: usize = 128;
 
-pub(super) async fn connect(
-    target: &Target,
-    addresses: &[SocketAddr],
-    tls: &Connector,
-    progress: &mut Progress,
-) -> Result<Connection, Failure> {
-    progress.phase = Phase::Connecting;
-    let began = Instant::now();
-    let (stream, remote) = dial(addresses, progress).await?;
-    progress.timing.connect = began.elapsed();
-    // A request is one write: waiting for more would only delay it.
-    let _ = stream.set_nodelay(true);
-    let host = target.host();
-    let key = Key { remote, name: target.is_https().then(|| host.clone()) };
-    if target.is_https() {
-        progress.phase = Phase::Handshaking;
-        let began = Instant::now();
-        let stream = tls.handshake(&host, stream).await?;
-        progress.timing.tls = began.elapsed();
-        return speak_http(stream, key).await;
+/// Opens connections, and knows how many are open.
+pub(super) struct Dialler {
+    tls: tls::Connector,
+    open: Arc<AtomicUsize>,
+}
+
+impl Dialler {
+    pub(super) fn new(extra_roots: &[CertificateDer<'static>]) -> Self {
+        Self { tls: tls::Connector::new(extra_roots), open: Arc::default() }
     }
-    speak_http(stream, key).await
+
+    pub(super) fn open_connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// A connection that can carry a request, to the first of `addresses` that takes one.
+    pub(super) async fn connect(
+        &self,
+        route: &Route,
+        addresses: &[SocketAddr],
+        progress: &mut Progress,
+    ) -> Result<Connection, Failure> {
+        progress.enter(Phase::Connecting);
+        let (stream, remote) = dial(addresses, progress).await?;
+        let open = Open::count(&self.open);
+        // A request is one write: waiting for more would only delay it.
+        let _ = stream.set_nodelay(true);
+        let key = Key::new(route, remote);
+        if route.target.is_https() {
+            progress.enter(Phase::Handshaking);
+            let stream = self.tls.handshake(&route.host, stream).await?;
+            return speak_http(stream, key, open).await;
+        }
+        speak_http(stream, key, open).await
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn count(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(all))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 async fn dial(addresses: &[SocketAddr], progress: &mut Progress) -> Result<(TcpStream, SocketAddr), Failure> {
     let mut last = failure(FailureKind::Connect, "there is no address to connect to");
-    for address in addresses {
+    for address in addresses.iter().take(ADDRESSES_MAX) {
         progress.remote = Some(*address);
         let connecting = TcpStream::connect(*address);
         let connected = if addresses.len() > 1 {
-            tokio::time::timeout(ADDRESS_TIMEOUT, connecting)
-                .await
-                .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+            let limited = tokio::time::timeout(ADDRESS_TIMEOUT, connecting).await;
+            limited.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         } else {
             connecting.await
         };
@@ -67,7 +101,7 @@ async fn dial(addresses: &[SocketAddr], progress: &mut Progress) -> Result<(TcpS
     Err(last)
 }
 
-async fn speak_http<S>(stream: S, key: Key) -> Result<Connection, Failure>
+async fn speak_http<S>(stream: S, key: Key, open: Open) -> Result<Connection, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -77,9 +111,10 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| failure(FailureKind::Broken, format!("the connection broke: {error}")))?;
-    tokio::spawn(async move {
+    let driver = tokio::spawn(async move {
+        let _open = open;
         // What goes wrong here also reaches whoever waits for the answer.
         let _ = driver.await;
     });
-    Ok(Connection::new(sender, key))
+    Ok(Connection::new(sender, key, AbortOnDropHandle::new(driver)))
 }

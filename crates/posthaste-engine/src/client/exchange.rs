@@ -1,30 +1,39 @@
 //! One request and its answer on one connection.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{HOST, HeaderValue};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use posthaste_core::attempt::{Failure, FailureKind, Reply};
 use posthaste_core::limits::{RESPONSE_BODY_BYTES_MAX, RESPONSE_HEADER_BYTES_MAX};
-use posthaste_core::target::Target;
-use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::pool::{Key, Pool};
-use super::{Outbound, Phase, Progress, failure};
+use super::pool::Key;
+use super::progress::{Phase, Progress};
+use super::route::Route;
+use super::{Outbound, failure};
 
-/// A connection that can carry a request.
+/// What says where a message ends and what the connection does next. A caller who could set these could make one
+/// request look like two to the server.
+const FRAMING: &[HeaderName] = &[CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+
+/// A connection that can carry a request. Dropping it closes it at once, whatever the other side does.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     key: Key,
+    _driver: AbortOnDropHandle<()>,
 }
 
 impl Connection {
-    pub(super) fn new(sender: SendRequest<Full<Bytes>>, key: Key) -> Self {
-        Self { sender, key }
+    pub(super) fn new(sender: SendRequest<Full<Bytes>>, key: Key, driver: AbortOnDropHandle<()>) -> Self {
+        Self { sender, key, _driver: driver }
     }
 
     pub(super) fn key(&self) -> &Key {
@@ -32,78 +41,87 @@ impl Connection {
     }
 
     pub(super) fn remote(&self) -> SocketAddr {
-        self.key.remote
+        self.key.remote()
     }
 
-    pub(super) fn is_usable(&self) -> bool {
+    /// Whether it can carry a request now.
+    pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()
     }
+
+    /// Waits until it can carry the next request; `false`: it never will.
+    pub(super) async fn ready(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+}
+
+/// An answer, and its connection if that can be used again.
+pub(super) struct Answered {
+    pub(super) reply: Reply,
+    pub(super) connection: Option<Connection>,
 }
 
 /// Why there was no answer.
 pub(super) enum Broken {
     /// Nothing of the request left: it may safely go out again.
-    Unsent,
+    Unsent(Box<Request<Full<Bytes>>>, Failure),
     /// It may have been read.
     Failed(Failure),
 }
 
 /// Our request as HTTP/1.1: path and query as in the URL, and the host that the URL names.
-pub(super) fn prepare(target: &Target, outbound: Outbound) -> Result<Request<Full<Bytes>>, Failure> {
-    let url = target.url();
-    let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    let bad = |what: &str| failure(FailureKind::Request, format!("the request could not be built: {what}"));
+pub(super) fn prepare(route: &Route, outbound: Outbound) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(outbound.body));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = path.parse().map_err(|_| bad("its path"))?;
-    *request.headers_mut() = outbound.headers;
-    let host = HeaderValue::from_str(authority).map_err(|_| bad("its host"))?;
-    request.headers_mut().insert(HOST, host);
-    Ok(request)
+    *request.uri_mut() = route.uri.clone();
+    let headers = request.headers_mut();
+    *headers = outbound.headers;
+    for name in FRAMING {
+        headers.remove(name);
+    }
+    headers.insert(HOST, route.authority.clone());
+    request
 }
 
 pub(super) async fn run(
     mut connection: Connection,
     request: Request<Full<Bytes>>,
     progress: &mut Progress,
-    pool: &Pool,
-) -> Result<Reply, Broken> {
-    progress.phase = Phase::Waiting;
-    let began = Instant::now();
-    let answered = connection.sender.try_send_request(request).await;
-    progress.timing.first_byte = began.elapsed();
-    let response = answered.map_err(|mut error| match error.take_message() {
-        Some(_) => Broken::Unsent,
-        None => Broken::Failed(explain(&error.into_error())),
+) -> Result<Answered, Broken> {
+    progress.enter(Phase::Waiting);
+    let response = connection.sender.try_send_request(request).await.map_err(|mut error| {
+        let unsent = error.take_message();
+        let failure = explain(&error.into_error());
+        match unsent {
+            Some(request) => Broken::Unsent(Box::new(request), failure),
+            None => Broken::Failed(failure),
+        }
     })?;
-    progress.phase = Phase::Reading;
+    progress.enter(Phase::Reading);
     let (head, body) = response.into_parts();
     let (headers, headers_cut) = keep_headers(&head.headers);
     let (body, body_cut) = read_body(body).await.map_err(Broken::Failed)?;
-    // What was not read to its end cannot carry another answer: dropping it closes it.
-    if !body_cut {
-        keep_alive(connection, pool).await;
-    }
-    Ok(Reply { status: head.status.as_u16(), headers, body, truncated: headers_cut || body_cut })
-}
-
-async fn keep_alive(mut connection: Connection, pool: &Pool) {
-    // The driver task notices the end of the body a moment after we do.
-    if connection.sender.ready().await.is_ok() {
-        pool.put(connection);
-    }
+    let reply = Reply { status: head.status.as_u16(), headers, body, truncated: headers_cut || body_cut };
+    // What was not read to its end cannot carry another answer.
+    let connection = (!body_cut).then_some(connection);
+    Ok(Answered { reply, connection })
 }
 
 fn explain(error: &hyper::Error) -> Failure {
     if error.is_parse() || error.is_parse_status() {
         return failure(FailureKind::Protocol, format!("what came back is not an HTTP answer: {error}"));
     }
-    failure(FailureKind::Broken, format!("the connection closed before the answer came: {error}"))
+    let cause = why(error);
+    failure(FailureKind::Broken, format!("the connection closed before the answer came: {cause}"))
+}
+
+/// The last cause: what the operating system or TLS said, if it was that.
+fn why(error: &hyper::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// In order, repeated ones too, up to the limit.
-fn keep_headers(headers: &http::HeaderMap) -> (Vec<(String, Bytes)>, bool) {
+fn keep_headers(headers: &HeaderMap) -> (Vec<(String, Bytes)>, bool) {
     let mut kept = Vec::with_capacity(headers.len());
     let mut room = RESPONSE_HEADER_BYTES_MAX;
     for (name, value) in headers {
@@ -117,12 +135,14 @@ fn keep_headers(headers: &http::HeaderMap) -> (Vec<(String, Bytes)>, bool) {
     (kept, false)
 }
 
-/// Reads up to the limit; `true`: there was more.
+/// Reads up to the limit; `true`: there was more. Copies, because a slice of the connection's buffer would keep all
+/// of that buffer alive until the attempt is recorded.
 async fn read_body(mut body: Incoming) -> Result<(Bytes, bool), Failure> {
     let mut kept = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            failure(FailureKind::Broken, format!("the connection broke within the answer: {error}"))
+            let cause = why(&error);
+            failure(FailureKind::Broken, format!("the connection broke within the answer: {cause}"))
         })?;
         let Ok(data) = frame.into_data() else { continue };
         let room = RESPONSE_BODY_BYTES_MAX - kept.len();

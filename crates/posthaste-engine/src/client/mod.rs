@@ -1,12 +1,15 @@
 //! The outbound HTTP client: one request, one deadline, to exactly the address that was judged.
 //!
 //! No redirects, no proxies from the environment, no body that is read without end. Connections are kept alive and
-//! pooled with a cap over all hosts, which the pools of HTTP libraries do not have.
+//! pooled with a cap over all hosts, which the pools of HTTP libraries do not have. A connection never outlives the
+//! attempt or the place in the pool that holds it: a receiver cannot make us keep sockets open.
 
 mod connect;
 mod exchange;
 mod pool;
+mod progress;
 mod resolve;
+mod route;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,19 +19,28 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use posthaste_core::attempt::{Failure, FailureKind, Outcome, Timing};
-use posthaste_core::target::{Target, TargetPolicy, judge_addresses};
+use posthaste_core::target::{TargetPolicy, judge_addresses};
 use rustls::pki_types::CertificateDer;
-use tokio::time::Instant;
 
+use connect::Dialler;
+use exchange::{Answered, Broken};
 use pool::Pool;
+use progress::{Phase, Progress};
 pub use resolve::{Resolver, SystemResolver};
+use route::{Route, Routes};
 
-/// A request about to leave.
+/// How long a name may take: a resolver that hangs must not use up the time for everything after it.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The same sentence for every target that is refused: it tells nobody what the network looks like.
+const BLOCKED: &str = "the target is not a public address, and is not allowed by name";
+
+/// A request about to leave: a POST.
 #[derive(Debug, Clone)]
 pub struct Outbound {
     /// Where to. Judged anew each time.
     pub url: String,
-    /// All headers but `Host` and `Content-Length`.
+    /// All headers but `Host` and those that frame the body, which are ours: they are replaced.
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
@@ -76,41 +88,11 @@ impl Default for ClientSettings {
 pub struct Client(Arc<Shared>);
 
 struct Shared {
-    settings: ClientSettings,
+    policy: TargetPolicy,
     resolver: Arc<dyn Resolver>,
-    tls: tls::Connector,
+    routes: Routes,
+    dialler: Dialler,
     pool: Arc<Pool>,
-}
-
-/// What one attempt has used so far, kept outside so that a deadline can still tell.
-#[derive(Default)]
-struct Progress {
-    timing: Timing,
-    remote: Option<SocketAddr>,
-    phase: Phase,
-}
-
-/// What an attempt was doing when its deadline passed.
-#[derive(Debug, Clone, Copy, Default)]
-enum Phase {
-    #[default]
-    Resolving,
-    Connecting,
-    Handshaking,
-    Waiting,
-    Reading,
-}
-
-impl Phase {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Resolving => "while its name was looked up",
-            Self::Connecting => "while connecting",
-            Self::Handshaking => "during the TLS handshake",
-            Self::Waiting => "while waiting for the answer",
-            Self::Reading => "while reading the answer",
-        }
-    }
 }
 
 fn failure(kind: FailureKind, detail: impl Into<String>) -> Failure {
@@ -120,9 +102,9 @@ fn failure(kind: FailureKind, detail: impl Into<String>) -> Failure {
 impl Client {
     /// A client with its own pool.
     pub fn new(settings: ClientSettings, resolver: Arc<dyn Resolver>) -> Self {
-        let tls = tls::Connector::new(&settings.extra_roots);
+        let dialler = Dialler::new(&settings.extra_roots);
         let pool = Arc::new(Pool::new(settings.idle_connections_max, settings.idle_timeout));
-        Self(Arc::new(Shared { settings, resolver, tls, pool }))
+        Self(Arc::new(Shared { policy: settings.policy, resolver, routes: Routes::default(), dialler, pool }))
     }
 
     /// Idle connections that are kept now.
@@ -130,78 +112,77 @@ impl Client {
         self.0.pool.len()
     }
 
-    /// Sends a request and reads the answer, all within its deadline.
-    pub async fn send(&self, request: Outbound) -> Sent {
-        let began = Instant::now();
-        let mut progress = Progress::default();
-        let timeout = request.timeout;
-        let outcome = match tokio::time::timeout(timeout, self.exchange(request, &mut progress)).await {
-            Ok(Ok(reply)) => Outcome::Replied(reply),
-            Ok(Err(failure)) => Outcome::Failed(failure),
-            Err(_) => {
-                let detail = format!(
-                    "no answer within {} ms: time was up {}",
-                    timeout.as_millis(),
-                    progress.phase.words()
-                );
-                Outcome::Failed(failure(FailureKind::Timeout, detail))
-            }
-        };
-        progress.timing.total = began.elapsed();
-        Sent { outcome, timing: progress.timing, remote: progress.remote }
+    /// Connections that are open now, in use or idle.
+    pub fn open_connections(&self) -> usize {
+        self.0.dialler.open_connections()
     }
 
-    async fn exchange(
-        &self,
-        request: Outbound,
-        progress: &mut Progress,
-    ) -> Result<posthaste_core::attempt::Reply, Failure> {
-        let shared = &*self.0;
-        let target = Target::parse(&request.url, &shared.settings.policy)
-            .map_err(|_| failure(FailureKind::BlockedTarget, BLOCKED))?;
-        let addresses = self.addresses(&target, progress).await?;
-        let prepared = exchange::prepare(&target, request)?;
+    /// Sends a request and reads the answer, all within its deadline.
+    pub async fn send(&self, request: Outbound) -> Sent {
+        let mut progress = Progress::begin();
+        let timeout = request.timeout;
+        let exchanged = tokio::time::timeout(timeout, self.0.exchange(request, &mut progress)).await;
+        let timing = progress.finish();
+        let outcome = match exchanged {
+            Ok(Ok(Answered { reply, connection })) => {
+                // After the deadline's reach: an answer that was read counts, whatever becomes of its connection.
+                if let Some(connection) = connection {
+                    self.0.pool.keep(connection).await;
+                }
+                Outcome::Replied(reply)
+            }
+            Ok(Err(failure)) => Outcome::Failed(failure),
+            Err(_) => Outcome::Failed(failure(FailureKind::Timeout, progress.out_of_time(timeout))),
+        };
+        Sent { outcome, timing, remote: progress.remote }
+    }
+}
+
+impl Shared {
+    async fn exchange(&self, outbound: Outbound, progress: &mut Progress) -> Result<Answered, Failure> {
+        let route = self.routes.find(&outbound.url, &self.policy)?;
+        let addresses = self.addresses(&route, progress).await?;
+        let mut request = exchange::prepare(&route, outbound);
         // A kept connection may have been closed by the other side just now. If it was, and nothing of the request
-        // can have been read, the request goes out once more on a new one.
-        if let Some(connection) = shared.pool.take(&target, &addresses) {
+        // left, the request goes out once more, on a new one.
+        if let Some(connection) = self.pool.take(&route, &addresses) {
             progress.remote = Some(connection.remote());
-            match exchange::run(connection, prepared.clone(), progress, &shared.pool).await {
-                Err(exchange::Broken::Unsent) => {}
-                Err(exchange::Broken::Failed(failure)) => return Err(failure),
-                Ok(reply) => return Ok(reply),
+            match exchange::run(connection, request, progress).await {
+                Ok(answered) => return Ok(answered),
+                Err(Broken::Unsent(unsent, _)) => request = *unsent,
+                Err(Broken::Failed(failure)) => return Err(failure),
             }
         }
-        let connection = connect::connect(&target, &addresses, &shared.tls, progress).await?;
-        exchange::run(connection, prepared, progress, &shared.pool).await.map_err(|broken| match broken {
-            exchange::Broken::Unsent => {
-                failure(FailureKind::Broken, "the connection closed before the request was sent")
-            }
-            exchange::Broken::Failed(failure) => failure,
+        let connection = self.dialler.connect(&route, &addresses, progress).await?;
+        exchange::run(connection, request, progress).await.map_err(|broken| match broken {
+            Broken::Unsent(_, failure) | Broken::Failed(failure) => failure,
         })
     }
 
     /// Looks up the name, unless it is an address, and judges every answer.
-    async fn addresses(&self, target: &Target, progress: &mut Progress) -> Result<Vec<SocketAddr>, Failure> {
-        let began = Instant::now();
-        let answers: Vec<IpAddr> = match target.literal() {
+    async fn addresses(&self, route: &Route, progress: &mut Progress) -> Result<Vec<SocketAddr>, Failure> {
+        let answers = match route.target.literal() {
             Some(_) => Vec::new(),
-            None => {
-                let host = target.host();
-                let looked_up = self.0.resolver.resolve(host.trim_end_matches('.')).await;
-                progress.timing.dns = began.elapsed();
-                looked_up.map_err(|error| {
-                    failure(FailureKind::Dns, format!("its name could not be looked up: {error}"))
-                })?
-            }
+            None => self.look_up(&route.host, progress).await?,
         };
-        let addresses = judge_addresses(target, &answers, &self.0.settings.policy)
+        let addresses = judge_addresses(&route.target, &answers, &self.policy)
             .map_err(|_| failure(FailureKind::BlockedTarget, BLOCKED))?;
         if addresses.is_empty() {
             return Err(failure(FailureKind::Dns, "its name has no address"));
         }
         Ok(addresses)
     }
-}
 
-/// The same sentence for every target that is refused: it tells nobody what the network looks like.
-const BLOCKED: &str = "the target is not a public address, and is not allowed by name";
+    async fn look_up(&self, host: &str, progress: &mut Progress) -> Result<Vec<IpAddr>, Failure> {
+        progress.enter(Phase::Resolving);
+        let looked_up = tokio::time::timeout(RESOLVE_TIMEOUT, self.resolver.resolve(host)).await;
+        progress.enter(Phase::Preparing);
+        match looked_up {
+            Ok(Ok(answers)) => Ok(answers),
+            Ok(Err(error)) => {
+                Err(failure(FailureKind::Dns, format!("its name could not be looked up: {error}")))
+            }
+            Err(_) => Err(failure(FailureKind::Timeout, "its name was not found within 5 s")),
+        }
+    }
+}

@@ -1,124 +1,157 @@
 //! Idle connections, by the address that was judged. A cap over all hosts; the one unused for longest goes first.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use posthaste_core::target::Target;
 use tokio::time::Instant;
 
 use super::exchange::Connection;
+use super::route::Route;
 
-/// What a connection can be used for again: the same judged address, and for TLS the same name.
+/// How long a connection may take to be ready again after its answer was read to the end. Usually it is at once;
+/// it is not if the answer came before the request was read.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(5);
+
+/// What a connection can be used for again: the same judged address, and the same origin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    pub(super) remote: SocketAddr,
-    /// The name that the certificate was checked for; `None` without TLS.
-    pub(super) name: Option<String>,
+    remote: SocketAddr,
+    host: Arc<str>,
+    https: bool,
 }
 
-struct Idle {
-    connection: Connection,
-    since: Instant,
-    number: u64,
+impl Key {
+    pub(super) fn new(route: &Route, remote: SocketAddr) -> Self {
+        Self { remote, host: Arc::clone(&route.host), https: route.target.is_https() }
+    }
+
+    pub(super) fn remote(&self) -> SocketAddr {
+        self.remote
+    }
 }
 
+/// The connections that nobody uses now.
 pub(super) struct Pool {
     idle_max: usize,
     idle_timeout: Duration,
-    inner: Mutex<Inner>,
+    idle: Mutex<Idle>,
 }
 
+/// Each connection has a number, in the order in which they became idle.
 #[derive(Default)]
-struct Inner {
-    by_key: HashMap<Key, VecDeque<Idle>>,
-    /// In the order in which they became idle; entries that were taken since are skipped.
-    order: VecDeque<(Key, u64)>,
-    count: usize,
+struct Idle {
+    by_key: HashMap<Key, VecDeque<(u64, Connection)>>,
+    by_age: BTreeMap<u64, (Instant, Key)>,
     next_number: u64,
+    /// Somebody closes those that are idle for too long.
+    is_swept: bool,
 }
 
 impl Pool {
     pub(super) fn new(idle_max: usize, idle_timeout: Duration) -> Self {
-        Self { idle_max, idle_timeout, inner: Mutex::default() }
+        Self { idle_max, idle_timeout, idle: Mutex::default() }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.inner().count
+        self.idle().by_age.len()
     }
 
     /// A connection to one of `addresses`, the most recently used one: the others may time out.
-    pub(super) fn take(&self, target: &Target, addresses: &[SocketAddr]) -> Option<Connection> {
-        let mut inner = self.inner();
+    pub(super) fn take(&self, route: &Route, addresses: &[SocketAddr]) -> Option<Connection> {
+        let mut idle = self.idle();
         for remote in addresses {
-            let key = Key { remote: *remote, name: target.is_https().then(|| target.host()) };
-            while let Some(idle) = inner.pop(&key) {
-                if idle.connection.is_usable() && idle.since.elapsed() < self.idle_timeout {
-                    return Some(idle.connection);
+            let key = Key::new(route, *remote);
+            while let Some((since, connection)) = idle.newest_of(&key) {
+                if connection.is_ready() && since.elapsed() < self.idle_timeout {
+                    return Some(connection);
                 }
             }
         }
         None
     }
 
-    /// Keeps a connection for the next request.
-    pub(super) fn put(&self, connection: Connection) {
-        if self.idle_max == 0 {
-            return;
+    /// Keeps a connection for the next request, if it can carry one.
+    pub(super) async fn keep(self: &Arc<Self>, mut connection: Connection) {
+        let is_ready = connection.is_ready()
+            || tokio::time::timeout(SETTLE_TIMEOUT, connection.ready()).await.unwrap_or(false);
+        if is_ready && self.idle_max > 0 {
+            self.put(connection);
         }
-        let mut inner = self.inner();
-        while inner.count >= self.idle_max {
-            inner.close_oldest();
+    }
+
+    fn put(self: &Arc<Self>, connection: Connection) {
+        let mut idle = self.idle();
+        while idle.by_age.len() >= self.idle_max && idle.close_oldest() {}
+        idle.add(connection);
+        if !idle.is_swept {
+            idle.is_swept = true;
+            tokio::spawn(sweep(Arc::downgrade(self), Instant::now() + self.idle_timeout));
         }
-        let number = inner.next_number;
-        inner.next_number += 1;
-        let key = connection.key().clone();
-        inner.order.push_back((key.clone(), number));
-        inner.by_key.entry(key).or_default().push_back(Idle { connection, since: Instant::now(), number });
-        inner.count += 1;
-        inner.forget_taken();
+    }
+
+    /// Closes what is idle for too long, and tells when to look again; `None`: there is nothing left.
+    fn close_expired(&self) -> Option<Instant> {
+        let mut idle = self.idle();
+        let now = Instant::now();
+        while let Some((since, _)) = idle.by_age.values().next() {
+            let expires_at = *since + self.idle_timeout;
+            if expires_at > now {
+                return Some(expires_at);
+            }
+            idle.close_oldest();
+        }
+        idle.is_swept = false;
+        None
     }
 }
 
-impl Inner {
-    fn pop(&mut self, key: &Key) -> Option<Idle> {
-        let idle = self.by_key.get_mut(key)?.pop_back();
-        if self.by_key.get(key).is_some_and(VecDeque::is_empty) {
-            self.by_key.remove(key);
+/// Runs for as long as there are idle connections.
+async fn sweep(pool: Weak<Pool>, mut next: Instant) {
+    loop {
+        tokio::time::sleep_until(next).await;
+        match pool.upgrade().and_then(|pool| pool.close_expired()) {
+            Some(at) => next = at,
+            None => return,
         }
-        self.count -= usize::from(idle.is_some());
-        idle
+    }
+}
+
+impl Idle {
+    fn add(&mut self, connection: Connection) {
+        let key = connection.key().clone();
+        let number = self.next_number;
+        self.next_number += 1;
+        self.by_age.insert(number, (Instant::now(), key.clone()));
+        self.by_key.entry(key).or_default().push_back((number, connection));
     }
 
-    fn close_oldest(&mut self) {
-        let Some((key, number)) = self.order.pop_front() else {
-            // The order names every idle connection, so this cannot be; but a loop must end.
-            self.by_key.clear();
-            self.count = 0;
-            return;
-        };
-        if let Some(idle) = self.by_key.get_mut(&key)
-            && idle.front().is_some_and(|first| first.number == number)
-        {
-            idle.pop_front();
-            self.count -= 1;
-            if idle.is_empty() {
+    fn newest_of(&mut self, key: &Key) -> Option<(Instant, Connection)> {
+        let of_key = self.by_key.get_mut(key)?;
+        let newest = of_key.pop_back();
+        if of_key.is_empty() {
+            self.by_key.remove(key);
+        }
+        let (number, connection) = newest?;
+        let (since, _) = self.by_age.remove(&number)?;
+        Some((since, connection))
+    }
+
+    /// `false`: there was none.
+    fn close_oldest(&mut self) -> bool {
+        let Some((_, (_, key))) = self.by_age.pop_first() else { return false };
+        // The oldest of all is the oldest of its key.
+        if let Some(of_key) = self.by_key.get_mut(&key) {
+            of_key.pop_front();
+            if of_key.is_empty() {
                 self.by_key.remove(&key);
             }
         }
-    }
-
-    /// A busy connection leaves an entry each time it was taken: drop them before they pile up.
-    fn forget_taken(&mut self) {
-        if self.order.len() > 4 * self.count + 64 {
-            let live: std::collections::HashSet<u64> =
-                self.by_key.values().flatten().map(|idle| idle.number).collect();
-            self.order.retain(|(_, number)| live.contains(number));
-        }
+        true
     }
 }
