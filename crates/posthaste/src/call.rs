@@ -65,6 +65,7 @@ impl Caller {
         if let Some(token) = &self.token {
             request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
         }
+        self.sender.ready().await?;
         let response = self.sender.send_request(request.body(Full::from(body))?).await?;
         let status = response.status().as_u16();
         let body = response.into_body().collect().await?.to_bytes();

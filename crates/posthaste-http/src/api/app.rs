@@ -13,10 +13,10 @@ use posthaste_store::page::Order;
 use serde_json::{Value, json};
 
 use crate::Shared;
-use crate::error::{Answer, json_of};
+use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::JsonBody;
-use crate::extract::fields::{Fields, metadata, named, rate, title, uid};
+use crate::extract::fields::{Fields, metadata, named, rate, title, uid, uid_in_path};
 use crate::extract::query::{ListOut, Query};
 use crate::state::ApiState;
 
@@ -62,7 +62,7 @@ pub(crate) async fn create(
     let mut fields = Fields::of(&body)?;
     let new = read(&mut fields, &state);
     fields.done()?;
-    let Some(new) = new else { return Err(crate::error::ApiError::bad_request("the body is incomplete")) };
+    let Some(new) = new else { return Err(ApiError::bad_request("the body is incomplete")) };
     let made = state.directory.create_app(environment, new, if_exists, state.clock.now()).await?;
     Ok(match made {
         Made::Created(app) => json_of(StatusCode::CREATED, &out(app)),
@@ -94,7 +94,7 @@ pub(crate) async fn put(
     let new = read(&mut fields, &state);
     fields.done()?;
     let Some(mut new) = new else {
-        return Err(crate::error::ApiError::bad_request("the body is incomplete"));
+        return Err(ApiError::bad_request("the body is incomplete"));
     };
     let change = AppChange {
         uid: Some(new.uid.clone()),
@@ -107,7 +107,9 @@ pub(crate) async fn put(
         Ok(app) => Ok(json_of(StatusCode::OK, &out(app))),
         Err(ChangeError::NotFound(_)) => {
             // The path's uid names what is made, unless the body says otherwise.
-            new.uid = new.uid.or_else(|| Uid::parse(app.as_str()).ok());
+            let in_path =
+                uid_in_path("app_", app.as_str()).ok_or_else(|| ApiError::not_found("application"))?;
+            new.uid = new.uid.or(Some(in_path));
             let made = state.directory.create_app(environment, new, false, now).await?;
             let (Made::Created(app) | Made::Existed(app)) = made;
             Ok(json_of(StatusCode::CREATED, &out(app)))

@@ -26,7 +26,9 @@ use crate::Shared;
 use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::JsonBody;
-use crate::extract::fields::{Fields, Given, boolean, integer, metadata, names, prose, rate, string, uid};
+use crate::extract::fields::{
+    Fields, Given, boolean, integer, metadata, names, prose, rate, string, uid, uid_in_path,
+};
 use crate::extract::query::{ListOut, Query};
 use crate::state::{ApiState, SignatureKind};
 
@@ -122,7 +124,7 @@ pub(crate) async fn judge_url(state: &ApiState, url: &str) -> Answer<String> {
     let policy = &state.settings.target_policy;
     let target = Target::parse(url, policy).map_err(|error| refuse(&error))?;
     if target.literal().is_none() {
-        let answers = state.settings.resolver.lookup(&target.host()).await;
+        let answers = state.settings.resolver.lookup(target.host()).await;
         judge_addresses(&target, &answers, policy).map_err(|error| refuse(&error))?;
     }
     Ok(target.url().as_str().to_owned())
@@ -247,8 +249,10 @@ pub(crate) async fn put_of(
     match state.directory.change_endpoint(environment, owner, endpoint, whole, now).await {
         Ok(endpoint) => Ok(json_of(StatusCode::OK, &out(&endpoint))),
         Err(ChangeError::NotFound("endpoint")) => {
+            let in_path =
+                uid_in_path("ep_", endpoint.as_str()).ok_or_else(|| ApiError::not_found("endpoint"))?;
             if said.uid == Given::Absent {
-                said.uid = Uid::parse(endpoint.as_str()).map_or(Given::Absent, Given::Value);
+                said.uid = Given::Value(in_path);
             }
             let new = new_endpoint(state, said, url)?;
             let made = state.directory.create_endpoint(environment, owner, new, now).await?;

@@ -10,7 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use posthaste_core::app::Reference;
 use posthaste_core::id::TokenId;
 use posthaste_core::limits::PORTAL_TOKEN_LIFE_MAX;
-use posthaste_core::name::{Label, Uid};
+use posthaste_core::name::Label;
 use posthaste_core::tenant::Scope;
 use posthaste_core::token::{Token, TokenHash};
 use posthaste_store::ChangeError;
@@ -19,10 +19,10 @@ use serde_json::json;
 
 use super::app;
 use crate::Shared;
-use crate::error::{Answer, json_of};
+use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::{Caller, bearer};
 use crate::extract::body::JsonBody;
-use crate::extract::fields::{Fields, boolean, integer, names};
+use crate::extract::fields::{Fields, boolean, integer, names, uid_in_path};
 
 pub(crate) async fn access(
     State(state): State<Shared>,
@@ -43,7 +43,8 @@ pub(crate) async fn access(
     let now = state.clock.now();
     let found = match (state.directory.app(environment, &Reference::new(app.as_str())).await, described) {
         (Err(ChangeError::NotFound(_)), Some(mut new)) => {
-            new.uid = new.uid.or_else(|| Uid::parse(&app).ok());
+            let in_path = uid_in_path("app_", &app).ok_or_else(|| ApiError::not_found("application"))?;
+            new.uid = new.uid.or(Some(in_path));
             let (Made::Created(app) | Made::Existed(app)) =
                 state.directory.create_app(environment, new, true, now).await?;
             app

@@ -209,6 +209,11 @@ pub(crate) fn uid<T>(
     }
 }
 
+/// The uid under which a PUT makes what its path names; `None` for what looks like an id of ours, which nobody chooses.
+pub(crate) fn uid_in_path(prefix: &str, text: &str) -> Option<posthaste_core::name::Uid> {
+    posthaste_core::name::Uid::parse(text).ok().filter(|_| !text.starts_with(prefix))
+}
+
 /// A list of names: no duplicates, `1..=count_max` of them, or also none.
 pub(crate) fn names<T: PartialEq>(
     parse: impl Fn(&str) -> Result<T, NameError>,

@@ -1,6 +1,0 @@
-//! Our own OpenAPI document.
-
-/// The document as JSON.
-pub fn document() -> String {
-    String::from("{}")
-}

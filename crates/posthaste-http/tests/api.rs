@@ -1,0 +1,253 @@
+//! The API over a real store: who may do what, and how a request must look.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up is a failed test")]
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use posthaste_core::dice::{TestDice, roll};
+use posthaste_core::id::TokenId;
+use posthaste_core::target::TargetPolicy;
+use posthaste_core::tenant::Scope;
+use posthaste_core::time::{Clock as _, TestClock, Timestamp};
+use posthaste_core::token::Token;
+use posthaste_http::metrics::HttpMetrics;
+use posthaste_http::state::{ApiSettings, ApiState, Lookup, SignatureKind};
+use posthaste_store::Directory as _;
+use posthaste_store::directory::NewToken;
+use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+struct NoNames;
+
+#[async_trait::async_trait]
+impl Lookup for NoNames {
+    async fn lookup(&self, _: &str) -> Vec<IpAddr> {
+        vec![]
+    }
+}
+
+/// A Posthaste without an engine, on a clock that stands still.
+struct Posthaste {
+    router: Router,
+    store: Arc<SqliteStore>,
+    clock: Arc<TestClock>,
+    dice: Arc<TestDice>,
+    dir: PathBuf,
+}
+
+impl Drop for Posthaste {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Posthaste {
+    fn start(seed: u64) -> Self {
+        let dice = Arc::new(TestDice::seeded(seed));
+        let unique: [u8; 4] = roll(&*dice);
+        let dir = std::env::temp_dir().join(format!("posthaste-api-{}-{unique:02x?}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let options = SqliteOptions {
+            path: dir.join("posthaste.db"),
+            main_secret: "main".to_owned().into(),
+            dice: dice.clone(),
+            serving: true,
+        };
+        let store = SqliteStore::open(options).unwrap();
+        let clock = Arc::new(TestClock::at(Timestamp::from_secs(1_790_000_000)));
+        let mut registry = Registry::default();
+        let metrics = HttpMetrics::register(&mut registry);
+        let state = ApiState {
+            intake: store.clone(),
+            queue: store.clone(),
+            directory: store.clone(),
+            history: store.clone(),
+            clock: clock.clone(),
+            dice: dice.clone(),
+            settings: ApiSettings {
+                max_payload: 350 * 1024,
+                target_policy: TargetPolicy::default(),
+                resolver: Arc::new(NoNames),
+                jwt_secret: None,
+                default_signature: SignatureKind::Hmac,
+                retention: Duration::from_hours(90 * 24),
+                public_url: "http://posthaste.example".to_owned(),
+            },
+            registry: Arc::new(registry),
+            metrics,
+            ready: Arc::new(AtomicBool::new(true)),
+            bins: None,
+        };
+        Self { router: posthaste_http::router(state), store, clock, dice, dir }
+    }
+
+    async fn token(&self, environment: &str) -> String {
+        let now = self.clock.now();
+        let environment = self.store.environment(environment, now).await.unwrap();
+        let token = Token::fresh(&*self.dice);
+        let new = NewToken {
+            id: TokenId::fresh(now, &*self.dice),
+            environment: environment.id,
+            scope: Scope::Environment,
+            hash: token.hash(),
+            hint: token.hint().to_owned(),
+            expires_at: None,
+        };
+        self.store.create_token(new, now).await.unwrap();
+        token.expose().to_owned()
+    }
+
+    async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+}
+
+/// Every operation of our own document, with ids in place of names.
+fn operations(ids: &[(&str, &str)]) -> Vec<(String, String)> {
+    let document: Value = serde_json::from_str(&posthaste_http::openapi()).unwrap();
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let mut path = path.clone();
+        for (name, id) in ids {
+            path = path.replace(&format!("{{{name}}}"), id);
+        }
+        for method in item.as_object().unwrap().keys() {
+            all.push((method.to_uppercase(), path.clone()));
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn every_described_operation_is_served_and_asks_for_a_token() {
+    let posthaste = Posthaste::start(1);
+    for (method, path) in operations(&[]) {
+        let path = path.replace(['{', '}'], "x");
+        for path in [path.clone(), format!("{path}/")] {
+            let (status, _) = posthaste.call(&method, &path, "", None).await;
+            let expected =
+                if path.contains("/health") { StatusCode::NO_CONTENT } else { StatusCode::UNAUTHORIZED };
+            assert_eq!(status, expected, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_environment_finds_nothing_on_any_route() {
+    let posthaste = Posthaste::start(2);
+    let (own, foreign) = (posthaste.token("own").await, posthaste.token("foreign").await);
+    let (_, app) = posthaste.call("POST", "/api/v1/app", &own, Some(json!({ "name": "A" }))).await;
+    let app = app["id"].as_str().unwrap().to_owned();
+    let endpoints = format!("/api/v1/app/{app}/endpoint");
+    let body = json!({ "url": "https://example.com/" });
+    let (_, endpoint) = posthaste.call("POST", &endpoints, &own, Some(body)).await;
+    let message = json!({ "eventType": "a.b", "payload": {} });
+    let (_, message) = posthaste.call("POST", &format!("/api/v1/app/{app}/msg"), &own, Some(message)).await;
+    let ids = [
+        ("app_id", app.as_str()),
+        ("endpoint_id", endpoint["id"].as_str().unwrap()),
+        ("msg_id", message["id"].as_str().unwrap()),
+        ("attempt_id", "atmpt_3MP7ssnIuyQzAf1groR3gx0HNl7"),
+    ];
+    let mut walked = 0;
+    for (method, path) in operations(&ids).into_iter().filter(|(_, path)| path.contains(&app)) {
+        let body = match method.as_str() {
+            "GET" | "DELETE" => None,
+            _ => Some(json!({
+                "name": "B", "url": "https://example.com/", "headers": {}, "eventType": "a.b", "payload": {},
+                "since": posthaste.clock.now().to_string(),
+            })),
+        };
+        let (status, answer) = posthaste.call(&method, &path, &foreign, body).await;
+        let made_its_own = method == "PUT" && path.ends_with(&app) && status == StatusCode::CREATED;
+        let refused = status == StatusCode::NOT_FOUND || status == StatusCode::UNPROCESSABLE_ENTITY;
+        assert!(refused || made_its_own, "{method} {path}: {status} {answer}");
+        assert!(
+            !made_its_own || answer["id"] != app.as_str(),
+            "{method} {path}: it was handed a foreign app"
+        );
+        walked += 1;
+    }
+    assert!(walked > 20, "{walked} routes");
+    let (status, still) = posthaste.call("GET", &format!("/api/v1/app/{app}"), &own, None).await;
+    assert_eq!((status, &still["name"]), (StatusCode::OK, &json!("A")));
+}
+
+#[tokio::test]
+async fn operations_that_we_lack_say_so_and_unknown_paths_are_not_found() {
+    let posthaste = Posthaste::start(3);
+    let (status, answer) = posthaste.call("GET", "/api/v1/environment/settings", "", None).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::NOT_IMPLEMENTED, &json!("not_supported")));
+    let (status, answer) = posthaste.call("GET", "/api/v1/nothing", "", None).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::NOT_FOUND, &json!("not_found")));
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_named_in_one_answer() {
+    let posthaste = Posthaste::start(4);
+    let token = posthaste.token("default").await;
+    let body = json!({ "name": "", "uid": "a b", "throttleRate": 0, "metadata": { "a": 1 } });
+    let (status, answer) = posthaste.call("POST", "/api/v1/app", &token, Some(body)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let fields: Vec<&str> =
+        answer["detail"].as_array().unwrap().iter().map(|e| e["loc"][1].as_str().unwrap()).collect();
+    assert_eq!(fields, ["name", "uid", "throttleRate", "metadata"]);
+}
+
+#[tokio::test]
+async fn a_post_that_is_repeated_with_its_key_is_done_once() {
+    let posthaste = Posthaste::start(5);
+    let token = posthaste.token("default").await;
+    let create = |body: &'static str| {
+        let request = Request::post("/api/v1/app")
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .header("idempotency-key", "once")
+            .body(Body::from(body))
+            .unwrap();
+        posthaste.router.clone().oneshot(request)
+    };
+    let refused = create(r#"{"name":""}"#).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let first = create(r#"{"name":"A"}"#).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let again = create(r#"{"name":"A"}"#).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(first, again);
+    assert_eq!(create(r#"{"name":"B"}"#).await.unwrap().status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let (_, apps) = posthaste.call("GET", "/api/v1/app", &token, None).await;
+    assert_eq!(apps["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_portal_link_ends_when_its_time_is_over() {
+    let posthaste = Posthaste::start(6);
+    let token = posthaste.token("default").await;
+    let (_, app) = posthaste.call("POST", "/api/v1/app", &token, Some(json!({ "name": "A" }))).await;
+    let app = app["id"].as_str().unwrap().to_owned();
+    let access = format!("/api/v1/auth/app-portal-access/{app}");
+    let (_, link) = posthaste.call("POST", &access, &token, Some(json!({ "expiry": 3600 }))).await;
+    let portal = link["token"].as_str().unwrap();
+    let endpoints = format!("/api/v1/app/{app}/endpoint");
+    assert_eq!(posthaste.call("GET", &endpoints, portal, None).await.0, StatusCode::OK);
+    posthaste.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(posthaste.call("GET", &endpoints, portal, None).await.0, StatusCode::UNAUTHORIZED);
+}
