@@ -64,12 +64,12 @@ class Posthaste:
     def __init__(self, data_dir, **settings):
         self.data_dir = pathlib.Path(data_dir)
         self.env = dict(os.environ)
-        self.env.update(
-            POSTHASTE_ALLOW_TARGETS="127.0.0.0/8",
-            POSTHASTE_RETRY_SCHEDULE="1ms,1ms",
-            POSTHASTE_LOG="warn",
-            **settings,
-        )
+        defaults = {
+            "POSTHASTE_ALLOW_TARGETS": "127.0.0.0/8",
+            "POSTHASTE_RETRY_SCHEDULE": "1ms,1ms",
+            "POSTHASTE_LOG": "warn",
+        }
+        self.env.update(defaults | settings)
         self.start()
 
     def start(self):
