@@ -5,6 +5,8 @@
 //! store takes the narrowest port it can live with. SQL lives in this crate only; rules live in
 //! `posthaste-core`. No lock and no transaction is held across an `.await` of a caller.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod directory;
 pub mod error;
 pub mod history;

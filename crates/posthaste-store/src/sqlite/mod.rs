@@ -13,6 +13,8 @@ mod reader;
 mod record;
 mod retention;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::PathBuf;

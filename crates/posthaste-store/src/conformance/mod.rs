@@ -1,0 +1,133 @@
+//! The promises of the ports, as tests that every store runs: each is a sentence, and takes a [`World`] over an
+//! empty store.
+//!
+//! [`for_each_promise!`](crate::for_each_promise) hands the list to a macro of the store's own test, so that none is
+//! forgotten.
+
+#![expect(missing_docs, reason = "the name of a promise is its sentence")]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "these are tests")]
+
+pub mod directory;
+pub mod history;
+pub mod intake;
+pub mod queue;
+pub mod world;
+
+pub use world::World;
+
+/// Calls `$run! { intake { names… } queue { names… } … }` with every promise.
+#[macro_export]
+macro_rules! for_each_promise {
+    ($run:ident) => {
+        $run! {
+            intake {
+                an_accepted_message_is_there_with_a_delivery_for_each_endpoint
+                a_message_that_nobody_wants_is_kept
+                disabled_and_deleted_endpoints_get_no_delivery
+                event_types_and_channels_decide_who_gets_a_message
+                a_change_of_an_endpoint_counts_for_the_next_message
+                the_same_idempotency_key_returns_the_first_message_and_writes_nothing
+                an_idempotency_key_of_another_request_is_refused
+                an_idempotency_key_is_free_again_after_its_window
+                of_requests_that_race_with_one_key_one_is_done
+                an_event_id_is_taken_in_its_own_app_only
+                a_message_for_an_app_that_is_not_there_is_refused
+                an_app_is_made_with_its_first_message
+                a_refused_message_leaves_no_app_behind
+                a_message_for_one_endpoint_goes_only_there_whatever_its_filter
+                a_scheduled_message_waits_until_its_time
+                a_new_delivery_is_handed_over_leased_if_the_engine_has_room
+                what_the_engine_has_no_room_for_waits_and_is_hinted_at
+                a_body_comes_back_byte_for_byte
+                a_request_that_fails_harms_no_other_of_its_batch
+                the_operational_app_takes_no_messages
+            }
+            queue {
+                no_two_callers_hold_a_live_lease_on_one_delivery
+                whatever_happens_leases_stay_apart_and_nothing_is_lost
+                a_claim_takes_what_is_due_oldest_first_and_no_more_than_asked
+                a_claim_carries_the_message_the_endpoint_and_the_attempts_made
+                endpoints_with_something_due_are_listed_in_order
+                the_oldest_due_delivery_is_the_one_that_waited_longest
+                attempt_new_state_and_health_appear_together
+                a_record_without_the_lease_keeps_the_attempt_and_leaves_the_state
+                a_record_that_is_repeated_counts_once
+                a_retry_waits_until_its_time_and_is_hinted_at
+                a_delivery_that_is_given_up_keeps_its_reason
+                a_410_disables_the_endpoint_and_hints_at_what_waits_for_it
+                an_endpoint_that_fails_for_days_is_disabled_and_one_success_forgives
+                a_released_delivery_is_due_at_once_and_untried
+                an_expired_lease_goes_back_and_a_live_one_does_not
+                what_waits_for_a_disabled_endpoint_is_claimed_to_be_ended
+                what_waits_for_a_deleted_endpoint_is_claimed_to_be_ended
+                what_waits_for_a_deleted_app_is_claimed_to_be_ended
+                a_resend_puts_a_delivery_back_with_its_full_schedule
+                a_resend_makes_a_delivery_that_never_was
+                a_resend_leaves_a_delivery_in_flight_alone
+                a_resend_goes_out_even_to_a_disabled_endpoint
+                what_is_not_there_or_has_no_body_cannot_be_resent
+                a_recovery_puts_back_the_dead_letters_of_its_time_in_steps
+                a_job_of_another_environment_is_not_seen
+                old_messages_that_are_owed_to_nobody_are_forgotten
+                a_body_is_forgotten_at_its_own_time_and_the_message_stays
+                forgetting_goes_on_in_steps_until_nothing_is_left
+                the_backlog_is_counted_as_it_changes
+                commands_that_wait_together_are_committed_together
+                what_happens_to_attempts_is_told_to_operational_webhooks
+                what_happens_to_operational_webhooks_is_not_told_to_them
+            }
+            directory {
+                an_environment_is_made_once
+                a_token_opens_its_environment_until_it_expires
+                a_revoked_token_opens_nothing_from_the_next_request_on
+                a_token_of_an_app_is_confined_to_it_and_ends_with_it
+                tokens_are_listed_by_environment_without_being_shown
+                an_app_reads_back_as_it_was_made_by_id_and_by_uid
+                the_uid_of_an_app_is_taken_until_it_is_deleted
+                an_app_changes_in_what_the_change_names_and_nothing_else
+                what_is_foreign_or_deleted_is_not_found
+                lists_are_walked_by_key_both_ways
+                an_endpoint_reads_back_as_it_was_made_with_its_secret
+                an_endpoint_changes_in_what_the_change_names_and_nothing_else
+                enabling_an_endpoint_forgets_how_long_it_failed
+                after_a_rotation_the_old_secret_is_kept_for_its_grace
+                the_operational_app_is_made_when_used_and_never_listed
+                changes_of_endpoints_are_told_to_operational_webhooks
+                an_event_type_reads_back_changes_and_is_brought_back_after_archiving
+                a_reserved_key_is_answered_once_settled_and_free_again_when_not
+            }
+            history {
+                a_message_is_found_by_id_and_by_event_id_in_its_app_only
+                messages_are_filtered_by_type_channel_tag_and_time
+                messages_are_walked_by_id_both_ways
+                an_attempt_reads_back_as_it_was_recorded
+                attempts_are_filtered_by_status_class_endpoint_and_message
+                an_endpoints_attempts_are_its_own_and_come_by_page
+                a_message_shows_where_each_of_its_deliveries_stands
+                an_endpoint_shows_its_deliveries_and_how_many_stand_how
+                an_expunged_body_is_gone_and_what_it_belonged_to_stays
+                the_history_of_another_environment_is_not_found
+                an_open_store_answers_a_ping
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_promise_is_on_the_list() {
+        let list = include_str!("mod.rs");
+        let written = concat!(
+            include_str!("intake.rs"),
+            include_str!("queue.rs"),
+            include_str!("directory.rs"),
+            include_str!("history.rs")
+        );
+        for line in written.lines() {
+            let Some(rest) = line.strip_prefix("pub async fn ") else { continue };
+            let name = rest.split('(').next().unwrap();
+            assert!(list.lines().any(|line| line.trim() == name), "{name} is not on the list");
+        }
+    }
+}

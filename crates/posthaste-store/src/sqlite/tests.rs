@@ -1,0 +1,205 @@
+//! What can only be seen from inside: failing commits, commands that fail half-way, query plans.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use posthaste_core::app::NewApp;
+use posthaste_core::dice::{Dice, TestDice};
+use posthaste_core::id::AppId;
+use posthaste_core::time::Timestamp;
+use rusqlite::Connection;
+
+use super::writer::Work;
+use super::{SqliteOptions, SqliteStore, migrate};
+use crate::error::{ChangeError, StoreError};
+use crate::page::{Order, PageRequest};
+use crate::{Directory as _, Queue as _};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+static PLACES: AtomicU64 = AtomicU64::new(0);
+
+/// A store in a directory that goes when the test is over.
+struct Place {
+    dir: PathBuf,
+    store: Option<Arc<SqliteStore>>,
+    dice: Arc<TestDice>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let name = format!("posthaste-{}-{}", std::process::id(), PLACES.fetch_add(1, Ordering::SeqCst));
+        let dir = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        let dice = Arc::new(TestDice::seeded(7));
+        let (path, main_secret) = (dir.join("store.db"), String::from("s").into());
+        let options =
+            SqliteOptions { path, main_secret, dice: Arc::clone(&dice) as Arc<dyn Dice>, serving: true };
+        let store = Some(SqliteStore::open(options).unwrap());
+        Self { dir, store, dice }
+    }
+
+    fn store(&self) -> &SqliteStore {
+        self.store.as_ref().unwrap()
+    }
+
+    fn new_app(&self, name: &str) -> NewApp {
+        let metadata = std::collections::BTreeMap::new();
+        NewApp {
+            id: AppId::fresh(NOW, &*self.dice),
+            uid: None,
+            name: name.to_owned(),
+            rate_per_second: None,
+            metadata,
+        }
+    }
+
+    async fn creates_app(&self, name: &str) -> Result<(), ChangeError> {
+        let environment = self.store().environment("acme", NOW).await?.id;
+        self.store().create_app(environment, self.new_app(name), false, NOW).await.map(drop)
+    }
+
+    async fn app_names(&self) -> Vec<String> {
+        let environment = self.store().environment("acme", NOW).await.unwrap().id;
+        let page = PageRequest::first(Order::Ascending);
+        let apps = self.store().apps(environment, page).await.unwrap().rows;
+        let mut names: Vec<_> = apps.into_iter().map(|app| app.name).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.store = None;
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn write_setting(work: &Work<'_>, name: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO setting (name, value) VALUES (?1, x'00')";
+    work.conn.prepare_cached(sql)?.execute([name])?;
+    Ok(())
+}
+
+fn settings(conn: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut names = conn.prepare("SELECT name FROM setting WHERE name <> 'key_check' ORDER BY name")?;
+    Ok(names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_to_every_caller_and_leaves_nothing_and_the_writer_lives_on() {
+    let place = Place::new();
+    place.creates_app("before").await.unwrap();
+    let limit = |pages: u32| {
+        place.store().writer.run(move |work| {
+            work.conn.pragma_update(None, "max_page_count", pages)?;
+            Ok::<_, StoreError>(())
+        })
+    };
+    limit(1).await.unwrap();
+    let long = "x".repeat(1 << 20);
+    let refused = tokio::join!(place.creates_app(&long), place.creates_app(&long), place.creates_app(&long));
+    for refused in [refused.0, refused.1, refused.2] {
+        assert!(matches!(refused, Err(ChangeError::Store(StoreError::Unavailable(_)))), "{refused:?}");
+    }
+    assert_eq!(place.app_names().await, ["before"]);
+    limit(u32::MAX).await.unwrap();
+    place.creates_app("after").await.unwrap();
+    assert_eq!(place.app_names().await, ["after", "before"]);
+}
+
+#[tokio::test]
+async fn a_command_that_fails_after_it_wrote_is_undone_alone() {
+    let place = Place::new();
+    let writer = &place.store().writer;
+    let good = |name: &'static str| writer.run(move |work| write_setting(work, name));
+    let bad = writer.run(|work| {
+        write_setting(work, "bad")?;
+        Err::<(), _>(ChangeError::NotFound("what it needs"))
+    });
+    // Polled together, they wait together and share a transaction.
+    let (first, bad, second) = tokio::join!(good("a"), bad, good("b"));
+    assert!(first.is_ok() && second.is_ok());
+    assert!(matches!(bad, Err(ChangeError::NotFound(_))));
+    assert_eq!(place.store().reader.point(settings).unwrap(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_command_that_panics_is_undone_alone_and_the_writer_lives_on() {
+    let place = Place::new();
+    let writer = &place.store().writer;
+    let panics = writer.run(|work| {
+        write_setting(work, "bad")?;
+        assert!(work.conn.is_autocommit(), "a transaction is open: this panics");
+        Ok::<_, StoreError>(())
+    });
+    let good = writer.run(|work| write_setting(work, "good"));
+    let (panicked, good) = tokio::join!(panics, good);
+    assert!(matches!(panicked, Err(StoreError::Unavailable(_))));
+    good.unwrap();
+    assert_eq!(place.store().reader.point(settings).unwrap(), ["good"]);
+}
+
+#[tokio::test]
+async fn nothing_is_written_while_another_process_holds_the_store() {
+    let place = Place::new();
+    let beside = Connection::open(place.dir.join("store.db")).unwrap();
+    let impatient = place.store().writer.run(|work| {
+        // For the transactions after this one.
+        work.conn.busy_timeout(std::time::Duration::ZERO)?;
+        Ok::<_, StoreError>(())
+    });
+    impatient.await.unwrap();
+    beside.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = place.store().writer.run(|work| write_setting(work, "a")).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+    beside.execute_batch("ROLLBACK").unwrap();
+    assert!(place.store().reader.point(settings).unwrap().is_empty());
+    place.store().writer.run(|work| write_setting(work, "b")).await.unwrap();
+    assert_eq!(place.store().commits().commands_count, 2);
+}
+
+/// Statements of this store that are written out in full, from its own source.
+fn statements(source: &str) -> Vec<String> {
+    let mut found = vec![];
+    for verb in ["\"SELECT ", "\"UPDATE ", "\"DELETE ", "\"WITH ", "\"INSERT "] {
+        for (at, _) in source.match_indices(verb) {
+            let rest = &source[at + 1..];
+            let text = rest.split('"').next().unwrap();
+            let text = text.replace("\\\n", " ");
+            if !text.contains('{') && !text.ends_with('\\') {
+                found.push(text);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_statement_of_the_hot_path_reads_a_whole_table() {
+    let mut conn = Connection::open_in_memory().unwrap();
+    migrate::migrate(&mut conn).unwrap();
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sqlite");
+    let mut checked = 0;
+    for file in
+        ["intake.rs", "queue.rs", "record.rs", "jobs.rs", "retention.rs", "rows.rs", "directory/keys.rs"]
+    {
+        let source = std::fs::read_to_string(dir.join(file)).unwrap();
+        for sql in statements(source.split("#[cfg(test)]").next().unwrap()) {
+            let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            for index in 1..=plan.parameter_count() {
+                plan.raw_bind_parameter(index, rusqlite::types::Null).unwrap();
+            }
+            let mut rows = plan.raw_query();
+            while let Some(row) = rows.next().unwrap() {
+                let step: String = row.get(3).unwrap();
+                let scans = step.starts_with("SCAN") && !step.contains("owed") && !step.contains("CONSTANT");
+                assert!(!scans, "{file}: {step}: {sql}");
+                assert!(!step.contains("TEMP B-TREE"), "{file}: {step}: {sql}");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "{checked} statements were looked at");
+}
