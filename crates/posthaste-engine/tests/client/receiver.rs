@@ -79,12 +79,12 @@ impl Receiver {
 
     /// The next request that it read, head and body.
     pub(crate) async fn request(&mut self) -> String {
-        self.requests.recv().await.unwrap()
+        crate::soon(self.requests.recv()).await.unwrap()
     }
 
     /// Waits until a connection is over.
     pub(crate) async fn connection_is_over(&mut self) {
-        self.finished.recv().await.unwrap();
+        crate::soon(self.finished.recv()).await.unwrap();
     }
 
     pub(crate) fn connections(&self) -> usize {
