@@ -16,8 +16,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 /// Libraries that live in one place.
-const AT_HOME: &[(&str, &[&str])] =
-    &[("rusqlite", &["posthaste-store"]), ("axum", &["posthaste-http", "posthaste"]), ("clap", &["posthaste"])];
+const AT_HOME: &[(&str, &[&str])] = &[
+    ("rusqlite", &["posthaste-store"]),
+    ("axum", &["posthaste-http", "posthaste"]),
+    ("clap", &["posthaste"]),
+];
 /// Names that say nothing.
 const NAMELESS: &[&str] = &["utils", "util", "common", "helpers", "helper", "manager", "misc", "inner", "v2"];
 /// Lines in a source file; tests and the conformance suite apart.
