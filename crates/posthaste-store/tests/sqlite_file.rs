@@ -2,10 +2,16 @@
 
 mod place;
 
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
 use place::Place;
 use posthaste_core::delivery::{DeliveryState, Verdict};
 use posthaste_core::dice::TestDice;
 use posthaste_core::endpoint::EndpointChange;
+use posthaste_core::id::{AppId, MessageId};
 use posthaste_core::tenant::Scope;
 use posthaste_core::time::Timestamp;
 use posthaste_core::token::Token;
@@ -134,4 +140,72 @@ async fn what_was_asked_for_before_the_store_was_dropped_is_done() {
     let world = World::new(place.open()).await;
     let page = posthaste_store::page::PageRequest::first(posthaste_store::page::Order::Ascending);
     assert_eq!(world.store.apps(world.environment, page).await.unwrap().rows.len(), 1);
+}
+
+/// The other half of the test below: a process that accepts, delivers and says so, until it is killed.
+#[tokio::test]
+#[ignore = "runs for ever; the next test starts it and kills it"]
+async fn accepts_until_killed() {
+    let dir = std::env::current_dir().unwrap();
+    if !dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("store-")) {
+        return; // Not started by that test.
+    }
+    let options = SqliteOptions {
+        path: dir.join("posthaste.db"),
+        main_secret: String::from("the main secret").into(),
+        dice: Arc::new(TestDice::seeded(3)),
+        serving: true,
+    };
+    let world = World::new(SqliteStore::open(options).unwrap()).await;
+    let app = world.app().await;
+    let endpoint = world.endpoint(app).await;
+    for round in 0_u64.. {
+        let message = world.accepts(app).await;
+        println!("accepted {app} {message}");
+        let claimed = world.claims_one(endpoint).await;
+        if round.is_multiple_of(2) {
+            world.tries(&claimed, 200, Verdict::Delivered).await;
+            println!("delivered {app} {message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_process_answered_for_is_there_and_what_it_held_is_due_again() {
+    let place = Place::new();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "accepts_until_killed", "--ignored", "--nocapture"])
+        .current_dir(place.database().parent().unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let is_news = |line: &String| line.starts_with("accepted ") || line.starts_with("delivered ");
+    let mut lines: Vec<_> = said.by_ref().filter(is_news).take(300).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What was in the pipe was said too; only its last line may be cut off.
+    lines.extend(said.filter(is_news));
+    let world = World::new(place.open()).await;
+    let mut delivered = HashSet::new();
+    for line in lines.iter().rev() {
+        let words: Vec<_> = line.split(' ').collect();
+        let [what, app, message] = words[..] else { continue };
+        let (Some(app), Some(message)) = (AppId::parse(app), MessageId::parse(message)) else { continue };
+        let state = world.state(app, message).await;
+        if what == "delivered" {
+            delivered.insert(message);
+        }
+        let was_delivered = delivered.contains(&message);
+        let is_owed = matches!(state, DeliveryState::Waiting { .. });
+        assert!(if was_delivered {
+            state == DeliveryState::Delivered
+        } else {
+            is_owed || state == DeliveryState::Delivered
+        });
+    }
+    assert!(delivered.len() > 50);
+    assert_eq!(world.store.backlog().in_flight_count, 0);
+    assert!(world.store.backlog().waiting_count > 50);
 }

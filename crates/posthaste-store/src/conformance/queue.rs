@@ -52,6 +52,12 @@ struct Walk {
 }
 
 pub async fn whatever_happens_leases_stay_apart_and_nothing_is_lost(world: World) {
+    for _ in 0..4 {
+        random_walk(&world).await;
+    }
+}
+
+async fn random_walk(world: &World) {
     let app = world.app().await;
     let endpoints = [world.endpoint(app).await, world.endpoint(app).await];
     let mut walk = Walk::default();
@@ -68,13 +74,13 @@ pub async fn whatever_happens_leases_stay_apart_and_nothing_is_lost(world: World
                 let claimed = world.store.claim(endpoint, limit, LEASE, world.now()).await.unwrap();
                 walk.take(claimed, world.now());
             }
-            6..8 => walk.end_one(&world).await,
+            6..8 => walk.end_one(world).await,
             8 => {
                 world.advance(Duration::from_secs(world.roll(40)));
                 let limit = u32::try_from(world.roll(10)).unwrap();
                 world.store.release_expired(limit, world.now()).await.unwrap();
             }
-            _ => walk.try_without_the_lease(&world).await,
+            _ => walk.try_without_the_lease(world).await,
         }
     }
     // Whoever still holds something is gone now: the rest comes back, and can be delivered.

@@ -18,6 +18,8 @@ use crate::seal::Vault;
 
 /// Apps that are remembered; past that all are forgotten, which costs one read each.
 const APPS_MAX: usize = 10_000;
+/// The same for their endpoints, at 1 to 2 KiB each: the memo stays below some 20 MB.
+const ENDPOINTS_MAX: usize = 10_000;
 
 /// An app with its endpoints.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub(super) struct Memo {
     apps: HashMap<AppId, Arc<KnownApp>>,
     ids: HashMap<(EnvironmentId, Reference), AppId>,
     operational: HashMap<EnvironmentId, Option<AppId>>,
+    endpoints_count: usize,
     data_version: i64,
 }
 
@@ -65,11 +68,14 @@ impl Memo {
         self.apps.clear();
         self.ids.clear();
         self.operational.clear();
+        self.endpoints_count = 0;
     }
 
     /// An endpoint of this app changed.
     pub(super) fn forget(&mut self, app: AppId) {
-        self.apps.remove(&app);
+        if let Some(known) = self.apps.remove(&app) {
+            self.endpoints_count -= known.endpoints.len();
+        }
     }
 
     /// An endpoint's health changed: its siblings need not be read and decrypted again for that.
@@ -80,12 +86,15 @@ impl Memo {
         }
         let KnownApp { environment, operational, ref app, .. } = **known;
         let known = Arc::new(KnownApp { environment, operational, app: app.clone(), endpoints });
-        self.apps.insert(known.app.id, known);
+        if let Some(before) = self.apps.insert(known.app.id, Arc::clone(&known)) {
+            self.endpoints_count -= before.endpoints.len();
+        }
+        self.endpoints_count += known.endpoints.len();
     }
 
     /// An app was made, changed or deleted: what its uid leads to may differ.
     pub(super) fn forget_names(&mut self, app: AppId) {
-        self.apps.remove(&app);
+        self.forget(app);
         self.ids.clear();
         self.operational.clear();
     }
@@ -124,9 +133,11 @@ impl Memo {
         let Some((environment, operational, app)) = rows::read_app(conn, id)? else { return Ok(None) };
         let endpoints = rows::read_endpoints(conn, vault, &app)?.into_iter().map(Arc::new).collect();
         let known = Arc::new(KnownApp { environment, operational, app, endpoints });
-        if self.apps.len() >= APPS_MAX {
+        if self.apps.len() >= APPS_MAX || self.endpoints_count + known.endpoints.len() > ENDPOINTS_MAX {
             self.apps.clear();
+            self.endpoints_count = 0;
         }
+        self.endpoints_count += known.endpoints.len();
         self.apps.insert(id, Arc::clone(&known));
         Ok(Some(known))
     }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use rusqlite::Connection;
+use tokio::sync::Semaphore;
 
 use crate::error::StoreError;
 
@@ -12,12 +13,15 @@ const LIST_CONNECTIONS: usize = 4;
 pub(super) struct Reader {
     point: Mutex<Connection>,
     lists: Arc<[Mutex<Connection>; LIST_CONNECTIONS]>,
+    /// One for each list connection: who waits for one waits without a thread.
+    free: Arc<Semaphore>,
 }
 
 impl Reader {
     pub(super) fn open(connect: impl Fn() -> Result<Connection, StoreError>) -> Result<Self, StoreError> {
         let lists = [connect()?, connect()?, connect()?, connect()?].map(Mutex::new);
-        Ok(Self { point: Mutex::new(connect()?), lists: Arc::new(lists) })
+        let free = Arc::new(Semaphore::new(LIST_CONNECTIONS));
+        Ok(Self { point: Mutex::new(connect()?), lists: Arc::new(lists), free })
     }
 
     /// A lookup of a few microseconds, on the caller's own thread: a hop to another one would cost more than it.
@@ -35,7 +39,11 @@ impl Reader {
         E: From<StoreError> + Send + 'static,
     {
         let lists = Arc::clone(&self.lists);
+        let permit = Arc::clone(&self.free).acquire_owned().await;
+        let permit = permit.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         let task = tokio::task::spawn_blocking(move || {
+            // Held until the read is over, even if nobody waits for it any more.
+            let _permit = permit;
             for connection in &*lists {
                 match connection.try_lock() {
                     Ok(conn) => return read(&conn),
