@@ -1,10 +1,11 @@
 //! The API over a real store: who may do what, and how a request must look.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up is a failed test")]
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,12 +27,20 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-struct NoNames;
+/// Names that resolve as the test says; all others do not.
+#[derive(Default)]
+struct Names(Mutex<HashMap<String, Vec<IpAddr>>>);
+
+impl Names {
+    fn resolve(&self, name: &str, answers: Vec<IpAddr>) {
+        self.0.lock().unwrap().insert(name.to_owned(), answers);
+    }
+}
 
 #[async_trait::async_trait]
-impl Lookup for NoNames {
-    async fn lookup(&self, _: &str) -> Vec<IpAddr> {
-        vec![]
+impl Lookup for Names {
+    async fn lookup(&self, host: &str) -> Vec<IpAddr> {
+        self.0.lock().unwrap().get(host).cloned().unwrap_or_default()
     }
 }
 
@@ -41,6 +50,7 @@ struct Posthaste {
     store: Arc<SqliteStore>,
     clock: Arc<TestClock>,
     dice: Arc<TestDice>,
+    names: Arc<Names>,
     dir: PathBuf,
 }
 
@@ -64,6 +74,7 @@ impl Posthaste {
         };
         let store = SqliteStore::open(options).unwrap();
         let clock = Arc::new(TestClock::at(Timestamp::from_secs(1_790_000_000)));
+        let names = Arc::new(Names::default());
         let mut registry = Registry::default();
         let metrics = HttpMetrics::register(&mut registry);
         let state = ApiState {
@@ -76,7 +87,7 @@ impl Posthaste {
             settings: ApiSettings {
                 max_payload: 350 * 1024,
                 target_policy: TargetPolicy::default(),
-                resolver: Arc::new(NoNames),
+                resolver: names.clone(),
                 jwt_secret: None,
                 default_signature: SignatureKind::Hmac,
                 retention: Duration::from_hours(90 * 24),
@@ -87,7 +98,7 @@ impl Posthaste {
             ready: Arc::new(AtomicBool::new(true)),
             bins: None,
         };
-        Self { router: posthaste_http::router(state), store, clock, dice, dir }
+        Self { router: posthaste_http::router(state), store, clock, dice, names, dir }
     }
 
     async fn token(&self, environment: &str) -> String {
@@ -250,4 +261,70 @@ async fn a_portal_link_ends_when_its_time_is_over() {
     assert_eq!(posthaste.call("GET", &endpoints, portal, None).await.0, StatusCode::OK);
     posthaste.clock.advance(Duration::from_secs(3_600));
     assert_eq!(posthaste.call("GET", &endpoints, portal, None).await.0, StatusCode::UNAUTHORIZED);
+}
+
+/// The addresses that a case's resolver answers when an endpoint is made.
+fn answers(case: &Value) -> Vec<IpAddr> {
+    let dns = &case["dns"];
+    let lists = [&dns["sequence"][0], &dns["A"], &dns["AAAA"]];
+    let texts = lists.into_iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+    texts.filter_map(|text| text.parse().ok()).collect()
+}
+
+#[tokio::test]
+async fn an_endpoint_is_made_only_for_a_target_that_may_be_dialled() {
+    let posthaste = Posthaste::start(8);
+    let token = posthaste.token("default").await;
+    let app = json!({ "name": "A", "uid": "a" });
+    posthaste.call("POST", "/api/v1/app", &token, Some(app)).await;
+    let other = json!({ "url": "https://example.com/", "uid": "other" });
+    posthaste.call("POST", "/api/v1/app/a/endpoint", &token, Some(other)).await;
+    let table = include_str!("../../posthaste-core/tests/fixtures/targets.json");
+    let cases: Vec<Value> = serde_json::from_str(table).unwrap();
+    // Cases with settings of their own are the rule's; those of the connection are the client's.
+    let at_create = cases.iter().filter(|case| case["config"].is_null() && case["enforced_at"] != "connect");
+    let (mut made, mut refused) = (0, 0);
+    for case in at_create {
+        let url = case["url"].as_str().unwrap();
+        if let Some(host) = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)) {
+            posthaste.names.resolve(host.trim_end_matches('.'), answers(case));
+        }
+        let body = json!({ "url": url });
+        let create = posthaste.call("POST", "/api/v1/app/a/endpoint", &token, Some(body.clone())).await;
+        let patch = posthaste.call("PATCH", "/api/v1/app/a/endpoint/other", &token, Some(body.clone())).await;
+        let put = posthaste.call("PUT", "/api/v1/app/a/endpoint/other", &token, Some(body)).await;
+        if case["expect"] == "allow" {
+            made += 1;
+            assert_eq!(
+                [create.0, patch.0, put.0].map(|s| s.as_u16()),
+                [201, 200, 200],
+                "{case}: {}",
+                create.1
+            );
+        } else {
+            refused += 1;
+            for (status, answer) in [create, patch, put] {
+                assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{case}");
+                assert_eq!(answer["detail"][0]["loc"], json!(["body", "url"]), "{case}");
+            }
+        }
+    }
+    assert!(made > 10 && refused > 100, "{made} made, {refused} refused");
+    let (_, list) = posthaste.call("GET", "/api/v1/app/a/endpoint?limit=250", &token, None).await;
+    assert_eq!(list["data"].as_array().unwrap().len(), made + 1, "what was refused was not stored");
+}
+
+#[tokio::test]
+async fn a_foreign_iterator_or_event_id_shows_nothing_foreign() {
+    let posthaste = Posthaste::start(9);
+    let (own, foreign) = (posthaste.token("own").await, posthaste.token("foreign").await);
+    for token in [&own, &foreign] {
+        posthaste.call("POST", "/api/v1/app", token, Some(json!({ "name": "A", "uid": "a" }))).await;
+    }
+    let message = json!({ "eventType": "a.b", "payload": { "whose": "foreign" }, "eventId": "evt" });
+    let (_, message) = posthaste.call("POST", "/api/v1/app/a/msg", &foreign, Some(message)).await;
+    let id = message["id"].as_str().unwrap();
+    let (_, page) = posthaste.call("GET", &format!("/api/v1/app/a/msg?iterator=-{id}"), &own, None).await;
+    assert_eq!(page["data"], json!([]));
+    assert_eq!(posthaste.call("GET", "/api/v1/app/a/msg/evt", &own, None).await.0, StatusCode::NOT_FOUND);
 }
