@@ -81,7 +81,13 @@ impl Engine {
             starting.push(claimed);
         }
         let parked = lanes.next_wake() != parked_before;
+        let stale = lanes.take_stale();
         drop(lanes);
+        if !stale.is_empty() {
+            self.metrics.let_go.inc_by(stale.len() as u64);
+            let engine = Arc::clone(self);
+            self.tasks.spawn_on(async move { engine.release(stale).await }, &self.runtime);
+        }
         if parked {
             self.changed.notify_one();
         }

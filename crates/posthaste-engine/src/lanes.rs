@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
 
 use posthaste_core::attempt::Outcome;
 use posthaste_core::delivery::Claimed;
@@ -87,12 +88,18 @@ pub(crate) struct Lanes {
     app_rates: HashMap<AppId, RateLimit>,
     held_bytes: usize,
     in_flight: usize,
+    /// How much of a lease an attempt needs.
+    lease_needed: Duration,
+    /// What waited so long that its lease is too short to begin: behind a rate limit, mostly.
+    stale: Vec<Claimed>,
 }
 
 impl Lanes {
-    pub(crate) fn new(limits: LaneLimits) -> Self {
+    pub(crate) fn new(limits: LaneLimits, lease_needed: Duration) -> Self {
         Self {
             limits,
+            lease_needed,
+            stale: Vec::new(),
             by_endpoint: HashMap::new(),
             ring: VecDeque::new(),
             parked: BinaryHeap::new(),
@@ -136,6 +143,12 @@ impl Lanes {
             let endpoint = self.ring.pop_front()?;
             let Some(lane) = self.by_endpoint.get_mut(&endpoint) else { continue };
             lane.queued = false;
+            let needed_until = now.later(self.lease_needed);
+            while let Some(stale) = lane.waiting.pop_front_if(|front| front.lease.until < needed_until) {
+                self.held_bytes -= weight(&stale);
+                lane.backlog = true;
+                self.stale.push(stale);
+            }
             if !lane.may_start() {
                 continue;
             }
@@ -170,6 +183,11 @@ impl Lanes {
             return Some(claimed);
         }
         None
+    }
+
+    /// What must go back to the store, to be claimed again with a fresh lease.
+    pub(crate) fn take_stale(&mut self) -> Vec<Claimed> {
+        std::mem::take(&mut self.stale)
     }
 
     /// An attempt is over; `None` when the delivery ended without one.
@@ -283,7 +301,6 @@ mod tests {
     use super::*;
     use std::num::NonZeroU16;
     use std::sync::Arc;
-    use std::time::Duration;
 
     use bytes::Bytes;
     use posthaste_core::attempt::{Failure, FailureKind, Reply, Trigger};
@@ -344,7 +361,7 @@ mod tests {
 
     fn lanes() -> Lanes {
         let limits = LaneLimits { lane_depth_max: 16, held_bytes_max: 1 << 20, in_flight_max: 12 };
-        Lanes::new(limits)
+        Lanes::new(limits, Duration::from_secs(15))
     }
 
     fn started(lanes: &mut Lanes, now: Timestamp) -> Vec<EndpointId> {
@@ -426,6 +443,26 @@ mod tests {
         assert!(at > NOW && at <= NOW.later(Duration::from_millis(500)));
         lanes.wake(at);
         assert_eq!(started(&mut lanes, at).len(), 1);
+    }
+
+    #[test]
+    fn what_waited_until_its_lease_is_too_short_goes_back_and_costs_the_rate_limit_nothing() {
+        let slow = endpoint(1, Some(1));
+        let mut lanes = lanes();
+        for _ in 0..3 {
+            lanes.push(owed_to(&slow));
+        }
+        assert_eq!(started(&mut lanes, NOW).len(), 1);
+        lanes.finished(slow.id, Some(&success()), NOW);
+        let late = NOW.later(Duration::from_secs(50));
+        lanes.wake(late);
+        assert_eq!(started(&mut lanes, late).len(), 0);
+        assert_eq!(lanes.take_stale().len(), 2);
+        assert!(lanes.wants_refill(slow.id).is_some(), "the store has them again");
+        let mut fresh = owed_to(&slow);
+        fresh.lease.until = late.later(Duration::from_secs(60));
+        lanes.push(fresh);
+        assert_eq!(started(&mut lanes, late).len(), 1, "at once: nothing was sent meanwhile");
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Engine {
     /// Starts to drain `parts.queue`. Must be called within a tokio runtime.
     pub fn start(settings: EngineSettings, parts: Parts) -> Arc<Self> {
         let engine = Arc::new(Self {
-            lanes: Mutex::new(Lanes::new(settings.lanes)),
+            lanes: Mutex::new(Lanes::new(settings.lanes, settings.request_timeout)),
             settings,
             queue: parts.queue,
             transport: parts.transport,
@@ -175,14 +175,18 @@ impl Engine {
     pub async fn drain(&self) {
         self.stopping.send_replace(true);
         let claimed = self.lanes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).give_back();
+        self.release(claimed).await;
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn release(&self, claimed: Vec<Claimed>) {
         let leases = claimed.iter().map(|c| (c.key(), c.lease)).collect::<Vec<_>>();
         if !leases.is_empty()
             && let Err(error) = self.queue.release(leases, self.clock.now()).await
         {
             tracing::warn!(%error, "claimed deliveries could not be given back: they wait until their lease is over");
         }
-        self.tasks.close();
-        self.tasks.wait().await;
     }
 
     /// Attempts under way.
