@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 import pytest
+from svix import api
 
 BINARY = os.environ.get("POSTHASTE_BIN", "target/debug/posthaste")
 DEADLINE_S = 20
@@ -107,6 +108,16 @@ class Posthaste:
     def kill(self):
         self.process.kill()
         self.process.wait(DEADLINE_S)
+
+
+def wait_for_attempts(client, app, message, count):
+    """Attempts are recorded a moment after the receiver answered: asks until they are there."""
+    for _ in range(2000):
+        options = api.MessageAttemptListByMsgOptions(with_content=True)
+        attempts = client.message_attempt.list_by_msg(app.id, message.id, options).data
+        if len(attempts) >= count:
+            return attempts
+    raise AssertionError(f"{len(attempts)} of {count} attempts were recorded")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 from svix import api
 
-from conftest import BINARY, DEADLINE_S, Posthaste
+from conftest import BINARY, DEADLINE_S, Posthaste, wait_for_attempts
 
 
 def run(*arguments, **settings):
@@ -154,8 +154,8 @@ def test_probes_metrics_and_openapi_answer(server, receiver):
     client = api.Svix(server.token, api.SvixOptions(server_url=server.url))
     app = client.application.create(api.ApplicationIn(name="A"))
     client.endpoint.create(app.id, api.EndpointIn(url=receiver.url))
-    client.message.create(app.id, api.MessageIn(event_type="a.b", payload={}))
-    receiver.got(1)
+    message = client.message.create(app.id, api.MessageIn(event_type="a.b", payload={}))
+    wait_for_attempts(client, app, message, 1)
     metrics = get(server.url + "/metrics")
     assert "posthaste_messages_accepted_total 1" in metrics
     assert metrics.rstrip().endswith("# EOF")

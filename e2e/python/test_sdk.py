@@ -11,6 +11,8 @@ import standardwebhooks
 import svix
 from svix import api
 
+from conftest import wait_for_attempts
+
 def sdk(posthaste, token=None):
     return api.Svix(token or posthaste.token, api.SvixOptions(server_url=posthaste.url))
 
@@ -26,16 +28,6 @@ def new_endpoint(client, app, receiver, **fields):
 def send(client, app, payload=None, event_type="user.created", **fields):
     message = api.MessageIn(event_type=event_type, payload=payload or {"hello": "world"}, **fields)
     return client.message.create(app.id, message)
-
-
-def wait_for_attempts(client, app, message, count):
-    """Attempts are recorded a moment after the receiver answered: asks until they are there."""
-    for _ in range(2000):
-        options = api.MessageAttemptListByMsgOptions(with_content=True)
-        attempts = client.message_attempt.list_by_msg(app.id, message.id, options).data
-        if len(attempts) >= count:
-            return attempts
-    raise AssertionError(f"{len(attempts)} of {count} attempts were recorded")
 
 
 def whole(client, app, message):
