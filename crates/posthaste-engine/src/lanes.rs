@@ -38,6 +38,7 @@ const HINTS_MAX: usize = 100_000;
 const LANES_KEPT: usize = 10_000;
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing about the store or the ring")]
 struct Lane {
     waiting: VecDeque<Claimed>,
     in_flight: u32,
@@ -47,6 +48,8 @@ struct Lane {
     backlog: bool,
     /// A claim is under way.
     refilling: bool,
+    /// Something fell due while it was: the claim may have come too early to see it.
+    missed: bool,
     /// It stands in the ring, or is parked until its rate limit lets it.
     queued: bool,
 }
@@ -60,6 +63,7 @@ impl Lane {
             rate: None,
             backlog: false,
             refilling: false,
+            missed: false,
             queued: false,
         }
     }
@@ -225,14 +229,16 @@ impl Lanes {
     pub(crate) fn refilled(&mut self, endpoint: EndpointId, more: bool) {
         if let Some(lane) = self.by_endpoint.get_mut(&endpoint) {
             lane.refilling = false;
-            lane.backlog = more;
+            lane.backlog = more || std::mem::take(&mut lane.missed);
         }
     }
 
     /// The store has something for this endpoint, due at `due`.
     pub(crate) fn note_due(&mut self, endpoint: EndpointId, due: Timestamp, now: Timestamp) {
         if due <= now {
-            self.by_endpoint.entry(endpoint).or_insert_with(Lane::new).backlog = true;
+            let lane = self.by_endpoint.entry(endpoint).or_insert_with(Lane::new);
+            lane.backlog = true;
+            lane.missed |= lane.refilling;
         } else if self.hints.len() < HINTS_MAX {
             self.hints.push(Reverse((due, endpoint)));
         }
@@ -429,6 +435,19 @@ mod tests {
         assert_eq!(lanes.wants_refill(endpoint.id), None, "one claim at a time");
         lanes.refilled(endpoint.id, false);
         assert!(lanes.has_room(endpoint.id));
+    }
+
+    #[test]
+    fn what_falls_due_while_a_claim_is_under_way_is_claimed_next_and_not_forgotten() {
+        let endpoint = endpoint(1, None);
+        let mut lanes = lanes();
+        lanes.note_due(endpoint.id, NOW, NOW);
+        assert!(lanes.wants_refill(endpoint.id).is_some());
+        lanes.note_due(endpoint.id, NOW, NOW);
+        lanes.refilled(endpoint.id, false);
+        assert!(lanes.wants_refill(endpoint.id).is_some(), "the claim did not see it");
+        lanes.refilled(endpoint.id, false);
+        assert_eq!(lanes.wants_refill(endpoint.id), None);
     }
 
     #[test]

@@ -33,6 +33,7 @@ impl Engine {
             Ok(claimed) => {
                 self.lanes().refilled(endpoint, claimed.len() >= room);
                 self.push(claimed);
+                self.refill(endpoint);
             }
             Err(error) => {
                 tracing::warn!(%endpoint, %error, "due deliveries could not be claimed, the next sweep tries again");

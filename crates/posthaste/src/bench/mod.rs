@@ -33,7 +33,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     crate::wiring::raise_open_files();
     let expected = args.messages * u64::from(args.fanout);
     let tally = Arc::new(Tally::new(args.messages, args.fanout));
-    let receiver = receiver::start(Arc::clone(&tally)).await?;
+    let receiver = receiver::start(Arc::clone(&tally))?;
     let server = if args.floor {
         ServerProcess::start_floor()?
     } else {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::wire::Wire;
 
@@ -92,8 +92,11 @@ impl Tally {
 }
 
 /// Starts receiving on a free port of loopback.
-pub(super) async fn start(tally: Arc<Tally>) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+pub(super) fn start(tally: Arc<Tally>) -> anyhow::Result<SocketAddr> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    // Room for all connections that a server opens at once: one too many would be tried again a second later.
+    let listener = socket.listen(4_096)?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
