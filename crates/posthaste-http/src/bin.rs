@@ -19,6 +19,8 @@ use crate::extract::body;
 const REQUESTS_MAX: usize = 1_000;
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of all that is kept, headers too.
+const KEPT_BYTES_MAX: usize = 32 << 20;
 /// Requests that a slow watcher may be behind.
 const WATCHERS_LAG_MAX: usize = 256;
 
@@ -38,16 +40,29 @@ pub struct BinRequest {
 }
 
 impl BinRequest {
+    /// What it takes to keep it.
+    fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        self.path.len() + headers + self.body.len()
+    }
+
     /// The first value of a header, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
+/// What is kept, oldest first, and how many bytes that is.
+#[derive(Debug, Default)]
+struct Kept {
+    requests: VecDeque<BinRequest>,
+    bytes: usize,
+}
+
 /// All bins of this process; clones share them.
 #[derive(Debug, Clone)]
 pub struct Bins {
-    kept: Arc<Mutex<VecDeque<BinRequest>>>,
+    kept: Arc<Mutex<Kept>>,
     watchers: broadcast::Sender<BinRequest>,
 }
 
@@ -70,15 +85,17 @@ impl Bins {
 
     /// What was kept, oldest first.
     pub fn kept(&self) -> Vec<BinRequest> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).requests.iter().cloned().collect()
     }
 
     fn keep(&self, request: BinRequest) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= REQUESTS_MAX {
-            kept.pop_front();
+        kept.bytes += request.size();
+        kept.requests.push_back(request.clone());
+        while kept.requests.len() > REQUESTS_MAX || kept.bytes > KEPT_BYTES_MAX {
+            let Some(oldest) = kept.requests.pop_front() else { break };
+            kept.bytes -= oldest.size();
         }
-        kept.push_back(request.clone());
         drop(kept);
         // Nobody watching is no error.
         let _ = self.watchers.send(request);
@@ -105,4 +122,28 @@ pub(crate) async fn keep(State(bins): State<Bins>, request: Request) -> Response
         body,
     });
     json_of(StatusCode::OK, &json!({ "ok": true }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bin_forgets_the_oldest_when_it_holds_too_many_or_too_much() {
+        let bins = Bins::new();
+        let request = |n: usize, bytes: usize| BinRequest {
+            at: Timestamp::EPOCH,
+            method: "POST".to_owned(),
+            path: format!("/bin/{n}"),
+            headers: HeaderMap::new(),
+            body: Bytes::from(vec![b'x'; bytes]),
+        };
+        (0..=REQUESTS_MAX).for_each(|n| bins.keep(request(n, 1)));
+        assert_eq!(bins.kept().len(), REQUESTS_MAX);
+        assert_eq!(bins.kept()[0].path, "/bin/1");
+        (0..100).for_each(|n| bins.keep(request(n, BODY_BYTES_MAX)));
+        let bytes: usize = bins.kept().iter().map(BinRequest::size).sum();
+        assert!(bytes <= KEPT_BYTES_MAX && bytes > KEPT_BYTES_MAX - 2 * BODY_BYTES_MAX, "{bytes}");
+        assert_eq!(bins.kept().last().unwrap().path, "/bin/99");
+    }
 }

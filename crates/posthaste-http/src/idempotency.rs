@@ -3,8 +3,7 @@
 //! Messages keep theirs in the transaction that accepts them; all other POSTs are wrapped here.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -14,10 +13,11 @@ use posthaste_store::directory::Reservation;
 use posthaste_store::intake::IdempotencyKey;
 use sha2::{Digest as _, Sha256};
 
-use crate::Shared;
 use crate::api::message::idempotency_header;
 use crate::error::{Answer, ApiError, json_response};
+use crate::extract::auth::Caller;
 use crate::extract::body;
+use crate::{Shared, probes};
 
 /// The key of a request, made of who asks, for what, and the caller's own key; `None` when there is none.
 pub(crate) fn key_of(
@@ -47,24 +47,37 @@ async fn answer(state: &Shared, request: Request, next: Next) -> Answer<Response
     if idempotency_header(request.headers())?.is_none() {
         return Ok(next.run(request).await);
     }
-    let (parts, body) = request.into_parts();
-    let body = body::read(body, state.settings.max_payload).await?;
-    let token = parts.headers.get(AUTHORIZATION).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
-    let scope = [token, parts.uri.to_string().into_bytes()];
+    let (mut parts, body) = request.into_parts();
+    // Before anything is written: a stranger must not make us, and an ended token must not be told an old answer.
+    let caller = Caller::from_request_parts(&mut parts, state).await?;
+    let body = body::read(body, body::limit(state)).await?;
+    let path = parts.uri.path().trim_end_matches('/');
+    let who = caller.as_scope();
+    let scope = [who.as_str(), path, parts.uri.query().unwrap_or_default()];
     let Some(key) = key_of(&parts.headers, &scope, &body)? else {
         return Err(ApiError::bad_request("the Idempotency-Key header is empty"));
     };
+    // A task of its own: a client that gives up and asks again must find the key settled, not reserved for hours.
+    let request = Request::from_parts(parts, Body::from(body));
+    let work = tokio::spawn(work(Shared::clone(state), key, request, next));
+    work.await.unwrap_or(Err(ApiError::Unavailable))
+}
+
+async fn work(state: Shared, key: IdempotencyKey, request: Request, next: Next) -> Answer<Response> {
     if let Reservation::Answered { status, body } =
         state.directory.reserve_key(key.clone(), state.clock.now()).await?
     {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
         return Ok(if body.is_empty() { status.into_response() } else { json_response(status, body) });
     }
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    let response = probes::catch_panic(request, next).await;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes);
     // Only work that was done is remembered: a request that was refused may be mended and sent again.
     let done = parts.status.is_success().then(|| (parts.status.as_u16(), body.to_vec()));
-    state.directory.settle_key(key, done).await?;
+    if let Err(error) = state.directory.settle_key(key, done).await {
+        // The work is done all the same, and whoever asked for it should know.
+        tracing::error!(%error, "the answer to an idempotency key could not be kept");
+    }
     Ok(Response::from_parts(parts, Body::from(body)))
 }

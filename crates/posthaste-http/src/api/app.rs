@@ -1,6 +1,6 @@
 //! Apps.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::app::{App, AppChange, NewApp, Reference};
@@ -17,6 +17,7 @@ use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::JsonBody;
 use crate::extract::fields::{Fields, metadata, named, rate, title, uid, uid_in_path};
+use crate::extract::path::Path;
 use crate::extract::query::{ListOut, Query};
 use crate::state::ApiState;
 

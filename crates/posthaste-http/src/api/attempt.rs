@@ -1,6 +1,6 @@
 //! Attempts, and the deliveries behind them.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::app::Reference;
@@ -15,6 +15,7 @@ use super::{endpoint, message};
 use crate::Shared;
 use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
+use crate::extract::path::Path;
 use crate::extract::query::{ListOut, Query};
 
 fn status_number(status: Status) -> u8 {

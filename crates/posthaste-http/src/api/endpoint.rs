@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::Secret;
@@ -29,6 +29,7 @@ use crate::extract::body::JsonBody;
 use crate::extract::fields::{
     Fields, Given, boolean, integer, metadata, names, prose, rate, string, uid, uid_in_path,
 };
+use crate::extract::path::Path;
 use crate::extract::query::{ListOut, Query};
 use crate::state::{ApiState, SignatureKind};
 

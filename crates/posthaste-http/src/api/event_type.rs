@@ -1,6 +1,6 @@
 //! Event types.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::event_type::{EventType, EventTypeChange, EventTypeFacts};
@@ -16,6 +16,7 @@ use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::JsonBody;
 use crate::extract::fields::{Fields, Given, boolean, named, names, object, prose};
+use crate::extract::path::Path;
 use crate::extract::query::{ListOut, Query};
 
 /// Flags on one event type.

@@ -1,6 +1,8 @@
 //! Custom headers of endpoints.
 
-use axum::extract::{Path, State};
+use std::collections::HashSet;
+
+use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use posthaste_core::app::Reference;
@@ -14,6 +16,7 @@ use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::JsonBody;
 use crate::extract::fields::{Fields, names, object, string};
+use crate::extract::path::Path;
 
 /// Headers that belong to the connection, to the request's frame or to our signature.
 const OURS: [&str; 22] = [
@@ -151,16 +154,27 @@ pub(crate) async fn patch(
     let existing = state.directory.endpoint(environment, &owner, &endpoint).await?.headers;
     let removed = deleted.unwrap_or_default().into_iter().map(|name| (name, None));
     let header_patch: Vec<_> = header_patch.into_iter().chain(removed).collect();
-    let added = header_patch.iter().filter(|(name, value)| {
-        value.is_some() && !existing.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
-    });
-    if existing.len() + added.count() > HEADERS_PER_ENDPOINT_MAX {
+    if count_after(&existing, &header_patch) > HEADERS_PER_ENDPOINT_MAX {
         let msg = format!("headers must be at most {HEADERS_PER_ENDPOINT_MAX} in all");
         return Err(ApiError::invalid("body", "headers", msg));
     }
     let change = EndpointChange { header_patch, ..EndpointChange::default() };
     state.directory.change_endpoint(environment, &owner, &endpoint, change, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// How many headers there are once a patch is applied.
+fn count_after(existing: &[Header], patch: &[(String, Option<String>)]) -> usize {
+    let mut names: HashSet<String> = existing.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    for (name, value) in patch {
+        let name = name.to_ascii_lowercase();
+        if value.is_some() {
+            names.insert(name)
+        } else {
+            names.remove(&name)
+        };
+    }
+    names.len()
 }
 
 /// Like [`read`], and `null` removes.

@@ -1,6 +1,6 @@
 //! Messages. Creating one is the hot path: the payload is never parsed into values and never written again.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::{JsonBody, not_json};
 use crate::extract::fields::{Fields, instant, integer, named, names, uid};
+use crate::extract::path::Path;
 use crate::extract::query::{ListOut, Query};
 use crate::idempotency;
 use crate::state::ApiState;

@@ -1,6 +1,6 @@
 //! Operational webhooks: endpoints of the environment itself.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::app::Reference;
@@ -11,6 +11,7 @@ use crate::Shared;
 use crate::error::{Answer, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::JsonBody;
+use crate::extract::path::Path;
 use crate::extract::query::Query;
 
 pub(crate) async fn list(State(state): State<Shared>, caller: Caller, query: Query) -> Answer<Response> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -23,6 +23,7 @@ use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::{Caller, bearer};
 use crate::extract::body::JsonBody;
 use crate::extract::fields::{Fields, boolean, integer, names, uid_in_path};
+use crate::extract::path::Path;
 
 pub(crate) async fn access(
     State(state): State<Shared>,

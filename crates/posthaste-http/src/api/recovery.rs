@@ -1,6 +1,6 @@
 //! Sending again: one message by resend, everything that failed by recover.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::app::Reference;
@@ -18,6 +18,7 @@ use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::JsonBody;
 use crate::extract::fields::{Fields, instant};
+use crate::extract::path::Path;
 
 pub(crate) async fn resend(
     State(state): State<Shared>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::Secret;
@@ -18,6 +18,7 @@ use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::JsonBody;
 use crate::extract::fields::{Fields, integer};
+use crate::extract::path::Path;
 use crate::state::ApiState;
 
 fn out(secret: &Secret) -> Response {

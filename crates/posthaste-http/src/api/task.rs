@@ -1,6 +1,6 @@
 //! Jobs, which Svix calls background tasks.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::id::JobId;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::Shared;
 use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
+use crate::extract::path::Path;
 
 pub(crate) fn out(job: &Job) -> Value {
     json!({

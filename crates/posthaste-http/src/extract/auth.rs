@@ -29,6 +29,16 @@ impl Caller {
         }
     }
 
+    /// What tells one caller's idempotency keys from another's: what they may touch, and not their token, which may
+    /// be renewed between two tries.
+    pub(crate) fn as_scope(self) -> String {
+        let environment = self.0.environment.0;
+        match self.0.scope {
+            Scope::Environment => environment.to_string(),
+            Scope::App { app, read_only } => format!("{environment}/{app}/{read_only}"),
+        }
+    }
+
     /// The environment, for callers that may read this app. A customer's token sees its own app and no other.
     pub(crate) async fn reads(self, state: &ApiState, app: &Reference) -> Answer<EnvironmentId> {
         if let Scope::App { app: own, .. } = self.0.scope {

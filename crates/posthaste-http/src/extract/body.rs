@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::Shared;
 use crate::error::{Answer, ApiError};
+use crate::state::ApiState;
 
 /// Room around a payload for the other fields of a message.
 const ENVELOPE_BYTES: usize = 64 * 1024;
@@ -41,8 +42,13 @@ impl FromRequest<Shared> for JsonBody {
 
     async fn from_request(request: Request, state: &Shared) -> Answer<Self> {
         check_type(request.headers())?;
-        read(request.into_body(), state.settings.max_payload + ENVELOPE_BYTES).await.map(Self)
+        read(request.into_body(), limit(state)).await.map(Self)
     }
+}
+
+/// Bytes of a body: the largest payload, and the room around it.
+pub(crate) fn limit(state: &ApiState) -> usize {
+    state.settings.max_payload + ENVELOPE_BYTES
 }
 
 /// Reads a body to its end, within the limit and in time.

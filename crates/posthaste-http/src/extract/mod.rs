@@ -4,4 +4,5 @@ pub(crate) mod auth;
 pub(crate) mod body;
 pub(crate) mod fields;
 mod jwt;
+pub(crate) mod path;
 pub(crate) mod query;

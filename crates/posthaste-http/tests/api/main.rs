@@ -1,137 +1,21 @@
 //! The API over a real store: who may do what, and how a request must look.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up is a failed test")]
 
-use std::collections::HashMap;
+mod listener;
+mod once;
+mod requests;
+mod world;
+
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use posthaste_core::dice::{TestDice, roll};
-use posthaste_core::id::TokenId;
-use posthaste_core::target::TargetPolicy;
-use posthaste_core::tenant::Scope;
-use posthaste_core::time::{Clock as _, TestClock, Timestamp};
-use posthaste_core::token::Token;
-use posthaste_http::metrics::HttpMetrics;
-use posthaste_http::state::{ApiSettings, ApiState, Lookup, SignatureKind};
-use posthaste_store::Directory as _;
-use posthaste_store::directory::NewToken;
-use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
-use prometheus_client::registry::Registry;
+use posthaste_core::time::Clock as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
-
-/// Names that resolve as the test says; all others do not.
-#[derive(Default)]
-struct Names(Mutex<HashMap<String, Vec<IpAddr>>>);
-
-impl Names {
-    fn resolve(&self, name: &str, answers: Vec<IpAddr>) {
-        self.0.lock().unwrap().insert(name.to_owned(), answers);
-    }
-}
-
-#[async_trait::async_trait]
-impl Lookup for Names {
-    async fn lookup(&self, host: &str) -> Vec<IpAddr> {
-        self.0.lock().unwrap().get(host).cloned().unwrap_or_default()
-    }
-}
-
-/// A Posthaste without an engine, on a clock that stands still.
-struct Posthaste {
-    router: Router,
-    store: Arc<SqliteStore>,
-    clock: Arc<TestClock>,
-    dice: Arc<TestDice>,
-    names: Arc<Names>,
-    dir: PathBuf,
-}
-
-impl Drop for Posthaste {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
-
-impl Posthaste {
-    fn start(seed: u64) -> Self {
-        let dice = Arc::new(TestDice::seeded(seed));
-        let unique: [u8; 4] = roll(&*dice);
-        let dir = std::env::temp_dir().join(format!("posthaste-api-{}-{unique:02x?}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let options = SqliteOptions {
-            path: dir.join("posthaste.db"),
-            main_secret: "main".to_owned().into(),
-            dice: dice.clone(),
-            serving: true,
-        };
-        let store = SqliteStore::open(options).unwrap();
-        let clock = Arc::new(TestClock::at(Timestamp::from_secs(1_790_000_000)));
-        let names = Arc::new(Names::default());
-        let mut registry = Registry::default();
-        let metrics = HttpMetrics::register(&mut registry);
-        let state = ApiState {
-            intake: store.clone(),
-            queue: store.clone(),
-            directory: store.clone(),
-            history: store.clone(),
-            clock: clock.clone(),
-            dice: dice.clone(),
-            settings: ApiSettings {
-                max_payload: 350 * 1024,
-                target_policy: TargetPolicy::default(),
-                resolver: names.clone(),
-                jwt_secret: None,
-                default_signature: SignatureKind::Hmac,
-                retention: Duration::from_hours(90 * 24),
-                public_url: "http://posthaste.example".to_owned(),
-            },
-            registry: Arc::new(registry),
-            metrics,
-            ready: Arc::new(AtomicBool::new(true)),
-            bins: None,
-        };
-        Self { router: posthaste_http::router(state), store, clock, dice, names, dir }
-    }
-
-    async fn token(&self, environment: &str) -> String {
-        let now = self.clock.now();
-        let environment = self.store.environment(environment, now).await.unwrap();
-        let token = Token::fresh(&*self.dice);
-        let new = NewToken {
-            id: TokenId::fresh(now, &*self.dice),
-            environment: environment.id,
-            scope: Scope::Environment,
-            hash: token.hash(),
-            hint: token.hint().to_owned(),
-            expires_at: None,
-        };
-        self.store.create_token(new, now).await.unwrap();
-        token.expose().to_owned()
-    }
-
-    async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let mut request = Request::builder().method(method).uri(path);
-        if !token.is_empty() {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
-        }
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
-        let status = response.status();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
-    }
-}
+use world::Posthaste;
 
 /// Every operation of our own document, with ids in place of names.
 fn operations(ids: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -279,7 +163,7 @@ async fn an_endpoint_is_made_only_for_a_target_that_may_be_dialled() {
     posthaste.call("POST", "/api/v1/app", &token, Some(app)).await;
     let other = json!({ "url": "https://example.com/", "uid": "other" });
     posthaste.call("POST", "/api/v1/app/a/endpoint", &token, Some(other)).await;
-    let table = include_str!("../../posthaste-core/tests/fixtures/targets.json");
+    let table = include_str!("../../../posthaste-core/tests/fixtures/targets.json");
     let cases: Vec<Value> = serde_json::from_str(table).unwrap();
     // Cases with settings of their own are the rule's; those of the connection are the client's.
     let at_create = cases.iter().filter(|case| case["config"].is_null() && case["enforced_at"] != "connect");

@@ -1,0 +1,189 @@
+//! Requests that only raw bytes can make: each is refused, or its connection closed, and the next one is served.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use posthaste_http::serve::{ListenerLimits, serve};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::world::Posthaste;
+
+/// A listener on this machine, until it is told to stop.
+struct Listener {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Listener {
+    async fn start(posthaste: &Posthaste, limits: ListenerLimits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async move {
+            let _ = stopped.await;
+        };
+        let served = tokio::spawn(serve(listener, posthaste.router.clone(), limits, stopped));
+        Self { address, stop, served }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends bytes as they are; the status of the answer, or 0 when the connection was closed without one.
+    async fn send(&self, request: &[u8]) -> u16 {
+        let mut stream = self.connect().await;
+        // A server that has seen enough may close before it has read everything.
+        let _ = stream.write_all(request).await;
+        status_of(&mut stream).await
+    }
+}
+
+async fn status_of(stream: &mut TcpStream) -> u16 {
+    let mut head = [0; 12];
+    match stream.read_exact(&mut head).await {
+        Ok(_) => std::str::from_utf8(&head[9..]).unwrap().parse().unwrap(),
+        Err(_) => 0,
+    }
+}
+
+/// A POST of a message with these further header lines and this body.
+fn message(token: &str, headers: &str, body: &str) -> Vec<u8> {
+    let head = "POST /api/v1/app/a/msg HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    format!("{head}authorization: Bearer {token}\r\n{headers}\r\n{body}").into_bytes()
+}
+
+const BODY: &str = r#"{"eventType":"a.b","payload":{}}"#;
+
+#[tokio::test]
+async fn a_request_whose_frame_is_in_doubt_is_never_taken() {
+    let (posthaste, token) = Posthaste::with_endpoint(60).await;
+    let listener = Listener::start(&posthaste, ListenerLimits::default()).await;
+    let chunked = format!("{:x}\r\n{BODY}\r\n0\r\n\r\n", BODY.len());
+    let length = format!("content-length: {}\r\n", BODY.len());
+    assert_eq!(listener.send(&message(&token, &length, BODY)).await, 202, "as it should be");
+    let coded = "transfer-encoding: chunked\r\n";
+    assert_eq!(listener.send(&message(&token, coded, &chunked)).await, 202, "as it should be");
+    let cases = [
+        ("two lengths", "content-length: 5\r\ncontent-length: 6\r\n".to_owned(), BODY),
+        ("an unknown coding", "transfer-encoding: xchunked\r\n".to_owned(), &chunked),
+        ("chunked, and then another", "transfer-encoding: chunked, identity\r\n".to_owned(), &chunked),
+        ("two codings", "transfer-encoding: identity\r\ntransfer-encoding: gzip\r\n".to_owned(), &chunked),
+        ("a folded header", format!("x-a: 1\r\n y\r\n{length}"), BODY),
+        ("a header name with a space", format!("x-a : 1\r\n{length}"), BODY),
+        ("a length that is no number", "content-length: +5\r\n".to_owned(), BODY),
+        ("a control character in a header", format!("x-a: a\x01\r\n{length}"), BODY),
+    ];
+    for (name, headers, body) in cases {
+        let status = listener.send(&message(&token, &headers, body)).await;
+        assert!(matches!(status, 400 | 501), "{name}: {status}");
+    }
+    let (_, page) = posthaste.call("GET", "/api/v1/app/a/msg", &token, None).await;
+    assert_eq!(page["data"].as_array().unwrap().len(), 2, "nothing in doubt was stored");
+}
+
+#[tokio::test]
+async fn a_length_beside_a_coding_does_not_smuggle_a_second_request() {
+    let (posthaste, token) = Posthaste::with_endpoint(61).await;
+    let listener = Listener::start(&posthaste, ListenerLimits::default()).await;
+    let smuggled = String::from_utf8(message(&token, "content-length: 2\r\n", "{}")).unwrap();
+    let chunked = format!("{:x}\r\n{BODY}\r\n0\r\n\r\n{smuggled}", BODY.len());
+    let both = "content-length: 5\r\ntransfer-encoding: chunked\r\n";
+    let mut stream = listener.connect().await;
+    stream.write_all(&message(&token, both, &chunked)).await.unwrap();
+    let mut answers = String::new();
+    let _ = stream.read_to_string(&mut answers).await;
+    assert!(answers.matches("HTTP/1.1 ").count() <= 1, "{answers}");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_and_the_next_request_is_served() {
+    let (posthaste, token) = Posthaste::with_endpoint(62).await;
+    let listener = Listener::start(&posthaste, ListenerLimits::default()).await;
+    let length = format!("content-length: {}\r\n", BODY.len());
+    let huge = format!("x-a: {}\r\n{length}", "a".repeat(1 << 20));
+    let mut many = length.clone().into_bytes();
+    (0..1_000).for_each(|n| write!(many, "x-{n}: 1\r\n").unwrap());
+    let many = String::from_utf8(many).unwrap();
+    let long = format!("GET /api/v1/app?x={} HTTP/1.1\r\nhost: x\r\n\r\n", "A".repeat(100_000)).into_bytes();
+    for (name, request) in [
+        ("one huge header", message(&token, &huge, BODY)),
+        ("very many headers", message(&token, &many, BODY)),
+        ("a long path", long),
+    ] {
+        let status = listener.send(&request).await;
+        assert!(matches!(status, 0 | 400 | 414 | 431), "{name}: {status}");
+        assert_eq!(listener.send(&message(&token, &length, BODY)).await, 202, "after {name}");
+    }
+}
+
+#[tokio::test]
+async fn chunk_extensions_without_end_are_cut_off() {
+    let (posthaste, token) = Posthaste::with_endpoint(63).await;
+    let listener = Listener::start(&posthaste, ListenerLimits::default()).await;
+    let chunk = format!("1;x={}\r\n \r\n", "e".repeat(8_192));
+    let request = message(&token, "transfer-encoding: chunked\r\n", &chunk.repeat(100));
+    let status = listener.send(&request).await;
+    assert!(matches!(status, 0 | 400 | 413), "{status}");
+}
+
+#[tokio::test]
+async fn a_target_that_is_no_path_of_ours_is_no_way_in() {
+    let (posthaste, token) = Posthaste::with_endpoint(64).await;
+    let listener = Listener::start(&posthaste, ListenerLimits::default()).await;
+    for line in ["CONNECT 127.0.0.1:22", "GET http://169.254.169.254/", "GET /api/v1/app/../../health"] {
+        let request = format!("{line} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+        let status = listener.send(request.as_bytes()).await;
+        assert!(matches!(status, 400 | 404 | 405), "{line}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_its_head_too_slowly_is_let_go() {
+    let (posthaste, _) = Posthaste::with_endpoint(65).await;
+    let limits = ListenerLimits { header_timeout: Duration::from_millis(50), ..ListenerLimits::default() };
+    let listener = Listener::start(&posthaste, limits).await;
+    let mut stream = listener.connect().await;
+    stream.write_all(b"GET /livez HTT").await.unwrap();
+    let status = status_of(&mut stream).await;
+    assert!(matches!(status, 0 | 408), "{status}");
+}
+
+#[tokio::test]
+async fn a_listener_stops_though_all_its_connections_are_taken() {
+    let (posthaste, _) = Posthaste::with_endpoint(66).await;
+    let limits =
+        ListenerLimits { connections_max: 1, drain: Duration::from_millis(50), ..ListenerLimits::default() };
+    let listener = Listener::start(&posthaste, limits).await;
+    let mut taken = listener.connect().await;
+    taken.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(status_of(&mut taken).await, 200);
+    listener.stop.send(()).unwrap();
+    let served = tokio::time::timeout(Duration::from_secs(5), listener.served).await;
+    assert!(served.is_ok(), "it waits for a connection that never ends");
+}
+
+#[tokio::test]
+async fn a_listener_that_stops_finishes_what_is_under_way() {
+    let (posthaste, token) = Posthaste::with_endpoint(67).await;
+    let listener = Listener::start(&posthaste, ListenerLimits::default()).await;
+    let mut stream = listener.connect().await;
+    let length = format!("content-length: {}\r\n", BODY.len());
+    let request = message(&token, &length, BODY);
+    let (head, rest) = request.split_at(request.len() - 5);
+    stream.write_all(head).await.unwrap();
+    // Another request on another connection: once it is answered, the first one was taken up.
+    assert_eq!(listener.send(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await, 200);
+    listener.stop.send(()).unwrap();
+    stream.write_all(rest).await.unwrap();
+    assert_eq!(status_of(&mut stream).await, 202);
+    listener.served.await.unwrap();
+    let (_, page) = posthaste.call("GET", "/api/v1/app/a/msg", &token, None).await;
+    assert_eq!(page["data"][0]["eventType"], json!("a.b"));
+}
