@@ -4,7 +4,7 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -34,6 +34,12 @@ pub(crate) fn key_of(
     }
     hash.update(key.as_bytes());
     Ok(Some(IdempotencyKey { key: hash.finalize().into(), fingerprint: Sha256::digest(body).into() }))
+}
+
+/// Marks an answer that was given before.
+pub(crate) fn replayed(mut answer: Response) -> Response {
+    answer.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    answer
 }
 
 pub(crate) async fn once(State(state): State<Shared>, request: Request, next: Next) -> Response {
@@ -68,7 +74,8 @@ async fn work(state: Shared, key: IdempotencyKey, request: Request, next: Next) 
         state.directory.reserve_key(key.clone(), state.clock.now()).await?
     {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-        return Ok(if body.is_empty() { status.into_response() } else { json_response(status, body) });
+        let answer = if body.is_empty() { status.into_response() } else { json_response(status, body) };
+        return Ok(replayed(answer));
     }
     let response = probes::catch_panic(request, next).await;
     let (parts, body) = response.into_parts();

@@ -5,6 +5,7 @@
 
 mod api;
 pub mod bin;
+mod cors;
 mod error;
 mod extract;
 mod idempotency;
@@ -57,6 +58,7 @@ pub fn router(state: ApiState) -> Router {
     router
         .fallback(probes::not_found)
         .method_not_allowed_fallback(probes::method_not_allowed)
+        .layer(from_fn(cors::allow))
         .layer(from_fn_with_state(Arc::clone(&state), metrics::observe))
         .layer(from_fn(probes::catch_panic))
         .with_state(state)

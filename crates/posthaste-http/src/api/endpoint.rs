@@ -77,6 +77,11 @@ pub(crate) fn read(fields: &mut Fields, patch: bool) -> Said {
         fields.required("url", string).map_or(Given::Absent, Given::Value)
     };
     let types = |may_be_empty| names(EventTypeName::parse, EVENT_TYPES_PER_ENDPOINT_MAX, may_be_empty);
+    // The older name's empty list means all: svix-react always sends one. The newer name's is a mistake.
+    let event_types = match fields.get("eventTypes", types(false)) {
+        Given::Absent => fields.get("filterTypes", types(true)).change().map(|l| l.filter(|l| !l.is_empty())),
+        given => given.change(),
+    };
     let uid = fields.get("uid", uid("ep_", Uid::parse));
     fields.not_null("version", integer(1..=i64::from(u16::MAX)));
     let change = EndpointChange {
@@ -85,7 +90,7 @@ pub(crate) fn read(fields: &mut Fields, patch: bool) -> Said {
         description: fields.not_null("description", prose(DESCRIPTION_LENGTH_MAX)),
         rate_per_second: fields.either(["throttleRate", "rateLimit"], rate).change(),
         disabled: fields.not_null("disabled", boolean),
-        event_types: fields.either(["eventTypes", "filterTypes"], types(false)).change(),
+        event_types,
         channels: fields.get("channels", names(Channel::parse, CHANNELS_PER_ENDPOINT_MAX, false)).change(),
         metadata: fields.not_null("metadata", metadata),
         headers: fields.get("headers", headers::read).value(),

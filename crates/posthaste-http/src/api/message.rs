@@ -251,10 +251,12 @@ pub(crate) async fn create(
         only: None,
     };
     let accepted = state.intake.accept(new, now).await?;
-    if !accepted.repeated {
-        state.metrics.accepted.inc();
+    let answer = json_of(StatusCode::ACCEPTED, &out(&accepted.message, with_content));
+    if accepted.repeated {
+        return Ok(idempotency::replayed(answer));
     }
-    Ok(json_of(StatusCode::ACCEPTED, &out(&accepted.message, with_content)))
+    state.metrics.accepted.inc();
+    Ok(answer)
 }
 
 /// Sends an example of an event type to one endpoint only.

@@ -53,6 +53,7 @@ async fn a_renewed_token_and_a_slash_at_the_end_are_the_same_request() {
     let first = posthaste.ask(post(ROTATE, &token, "k", &json!({}))).await;
     let again = posthaste.ask(post(&format!("{ROTATE}/"), &renewed, "k", &json!({}))).await;
     assert_eq!(first.body(), again.body());
+    assert_eq!(again.headers()["idempotency-replayed"], "true");
     let foreign = posthaste.token("foreign").await;
     let theirs = posthaste.ask(post(ROTATE, &foreign, "k", &json!({}))).await;
     assert_eq!(theirs.status(), StatusCode::NOT_FOUND);

@@ -79,7 +79,10 @@ async fn a_message_that_was_refused_may_be_mended_and_sent_with_the_same_key() {
     assert_eq!(send(r#"{"eventType":"a.b"}"#).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let first = send(MESSAGE).await;
     assert_eq!(first.status(), StatusCode::ACCEPTED);
-    assert_eq!(send(MESSAGE).await.body(), first.body());
+    let again = send(MESSAGE).await;
+    assert_eq!(again.body(), first.body());
+    assert_eq!(again.headers()["idempotency-replayed"], "true");
+    assert!(!first.headers().contains_key("idempotency-replayed"));
     assert_eq!(send(r#"{"eventType":"a.c","payload":{}}"#).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
 }
 
@@ -230,4 +233,76 @@ async fn a_body_that_never_ends_is_given_up_or_cut_off() {
     let answer = posthaste.ask(message(&token).body(endless).unwrap()).await;
     assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert!(String::from_utf8_lossy(answer.body()).contains("size"));
+}
+
+#[tokio::test]
+async fn a_page_of_any_site_may_call_the_api_and_nothing_else() {
+    let (posthaste, token) = Posthaste::with_endpoint(44).await;
+    let from_page = |method: &str, path: &str| {
+        Request::builder().method(method).uri(path).header("origin", "https://customer.example")
+    };
+    let asks = from_page("OPTIONS", "/api/v1/app/a/endpoint")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "authorization,content-type,idempotency-key");
+    let answer = posthaste.ask(asks.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    assert_eq!(
+        answer.headers()["access-control-allow-headers"],
+        "authorization,content-type,idempotency-key"
+    );
+    let list = from_page("GET", "/api/v1/app/a/endpoint").header("authorization", format!("Bearer {token}"));
+    for (request, status) in
+        [(list, StatusCode::OK), (from_page("GET", "/api/v1/app"), StatusCode::UNAUTHORIZED)]
+    {
+        let answer = posthaste.ask(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()["access-control-allow-origin"], "*", "an error must be readable too");
+        assert!(!answer.headers().contains_key("access-control-allow-credentials"));
+    }
+    let metrics = posthaste.ask(from_page("GET", "/metrics").body(Body::empty()).unwrap()).await;
+    assert!(!metrics.headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn an_empty_list_under_the_older_name_means_all_event_types() {
+    let (posthaste, token) = Posthaste::with_endpoint(45).await;
+    let endpoints = "/api/v1/app/a/endpoint";
+    let url = "https://example.com/";
+    let older = json!({ "url": url, "filterTypes": [] });
+    let (status, made) = posthaste.call("POST", endpoints, &token, Some(older)).await;
+    assert_eq!((status, &made["filterTypes"]), (StatusCode::CREATED, &Value::Null));
+    let newer = json!({ "url": url, "eventTypes": [] });
+    let (status, answer) = posthaste.call("POST", endpoints, &token, Some(newer)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(answer["detail"][0]["loc"], json!(["body", "eventTypes"]));
+}
+
+#[tokio::test]
+async fn every_operation_of_svixs_hosted_api_is_served_or_says_that_it_is_not_supported() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/api/svix-full.openapi.json");
+    let Ok(text) = std::fs::read_to_string(path) else {
+        println!("skipped: the hosted API's OpenAPI document is not here");
+        return;
+    };
+    let posthaste = Posthaste::start(46);
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let (mut served, mut lacking) = (0, 0);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let path = path.replace(['{', '}'], "x");
+        for method in item.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+            for path in [path.clone(), format!("{path}/")] {
+                let (status, answer) = posthaste.call(&method.to_uppercase(), &path, "", None).await;
+                match status {
+                    StatusCode::UNAUTHORIZED | StatusCode::NO_CONTENT => served += 1,
+                    StatusCode::NOT_IMPLEMENTED => {
+                        assert_eq!(answer["code"], "not_supported", "{method} {path}");
+                        lacking += 1;
+                    }
+                    other => panic!("{method} {path}: {other}"),
+                }
+            }
+        }
+    }
+    assert!(served > 100 && lacking > 300, "{served} served, {lacking} lacking");
 }
