@@ -13,6 +13,7 @@ pub mod metrics;
 mod openapi;
 mod probes;
 pub mod serve;
+mod stall;
 pub mod state;
 
 use std::sync::Arc;

@@ -11,11 +11,15 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::stall::Impatient;
+
 /// What one client may use.
 #[derive(Debug, Clone, Copy)]
 pub struct ListenerLimits {
     /// How long the head of a request may take, and a connection may idle between two.
     pub header_timeout: Duration,
+    /// How long an answer may wait for the client to take its next bytes.
+    pub write_timeout: Duration,
     /// Bytes of a request's head.
     pub header_bytes_max: usize,
     /// Headers in it.
@@ -30,6 +34,7 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             header_bytes_max: 32 * 1024,
             headers_max: 100,
             connections_max: 8_192,
@@ -74,8 +79,9 @@ pub async fn serve(
         };
         // An answer is one write: waiting for more would only delay it.
         let _ = stream.set_nodelay(true);
+        let stream = TokioIo::new(Impatient::new(stream, limits.write_timeout));
         let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {
             // What breaks here is the client's connection, and it knows.
             let _ = connection.await;

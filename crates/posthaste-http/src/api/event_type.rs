@@ -21,6 +21,8 @@ use crate::extract::query::{ListOut, Query};
 
 /// Flags on one event type.
 const FLAGS_MAX: usize = 25;
+/// Characters in the name of a schema's version: it is a number in practice, and stands in error messages.
+const VERSION_LENGTH_MAX: usize = 64;
 /// Bytes of all schemas of one event type.
 const SCHEMAS_BYTES_MAX: usize = 256 * 1024;
 /// The types that JSON Schema knows.
@@ -61,6 +63,9 @@ fn schemas(value: Value) -> Result<Map<String, Value>, String> {
         return Err(format!("must be at most {SCHEMAS_BYTES_MAX} bytes"));
     }
     for (version, schema) in &schemas {
+        if version.len() > VERSION_LENGTH_MAX {
+            return Err(format!("must name versions with at most {VERSION_LENGTH_MAX} characters"));
+        }
         if !schema.is_object() {
             return Err(format!("version {version} must be a JSON Schema object"));
         }

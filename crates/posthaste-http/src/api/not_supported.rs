@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::OriginalUri;
+use axum::extract::MatchedPath;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use crate::error::ApiError;
@@ -31,6 +31,7 @@ pub(crate) fn routes(router: &mut Router<Arc<ApiState>>) {
     }
 }
 
-async fn refuse(OriginalUri(uri): OriginalUri) -> ApiError {
-    ApiError::not_supported(uri.path())
+/// Names the pattern and not the path, which may be of any length.
+async fn refuse(path: MatchedPath) -> ApiError {
+    ApiError::not_supported(path.as_str())
 }

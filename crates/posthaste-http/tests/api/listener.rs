@@ -153,6 +153,24 @@ async fn a_client_that_sends_its_head_too_slowly_is_let_go() {
     stream.write_all(b"GET /livez HTT").await.unwrap();
     let status = status_of(&mut stream).await;
     assert!(matches!(status, 0 | 408), "{status}");
+    let mut idle = listener.connect().await;
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut all = Vec::new();
+    // Read to the end: the server closes a connection that nothing more comes from.
+    let _ = idle.read_to_end(&mut all).await;
+    assert!(all.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_client_that_asks_and_never_reads_is_let_go() {
+    let (posthaste, _) = Posthaste::with_endpoint(68).await;
+    let limits = ListenerLimits { write_timeout: Duration::from_millis(50), ..ListenerLimits::default() };
+    let listener = Listener::start(&posthaste, limits).await;
+    let mut greedy = listener.connect().await;
+    let asks = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    let asking = async { while greedy.write_all(&asks).await.is_ok() {} };
+    let let_go = tokio::time::timeout(Duration::from_secs(20), asking).await;
+    assert!(let_go.is_ok(), "its connection is still held");
 }
 
 #[tokio::test]

@@ -306,3 +306,26 @@ async fn every_operation_of_svixs_hosted_api_is_served_or_says_that_it_is_not_su
     }
     assert!(served >= 100 && lacking > 300, "{served} served, {lacking} lacking");
 }
+
+#[tokio::test]
+async fn an_error_is_short_however_long_the_names_in_the_request_are() {
+    let (posthaste, token) = Posthaste::with_endpoint(47).await;
+    let long = "x".repeat(20_000);
+    let schemas = json!({ "name": "a", "description": "", "schemas": { (&long): 1 } });
+    let headers = json!({ "headers": { (&long): "v" } });
+    let unknown =
+        json!({ (&long): 1, "url": &long, "uid": &long, "channels": [&long], "metadata": { (&long): 1 } });
+    for (method, path, body) in [
+        ("POST", "/api/v1/event-type".to_owned(), Some(schemas)),
+        ("PUT", "/api/v1/app/a/endpoint/e/headers".to_owned(), Some(headers)),
+        ("POST", "/api/v1/app/a/endpoint".to_owned(), Some(unknown)),
+        ("PATCH", format!("/api/v1/app/{long}/alert-email"), None),
+        ("GET", format!("/api/v1/app/{long}/endpoint"), None),
+        ("GET", format!("/api/v1/app?iterator={long}&limit={long}"), None),
+        ("GET", format!("/{long}"), None),
+    ] {
+        let (status, answer) = posthaste.call(method, &path, &token, body).await;
+        assert!(status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED, "{method}: {status}");
+        assert!(answer.to_string().len() < 4_096, "{method} {}", &path[..20.min(path.len())]);
+    }
+}
