@@ -192,8 +192,13 @@ def test_no_secret_is_ever_logged_or_left_readable(tmp_path, receiver):
     put(app.id, endpoint.id, api.EndpointHeadersIn(headers={"Authorization": "Bearer canary-in-a-header"}))
     client.message.create(app.id, api.MessageIn(event_type="a.b", payload={}))
     receiver.got(1)
+    # The SDK sends both with an idempotency key, so their answers are kept.
+    client.endpoint.rotate_secret(app.id, endpoint.id, api.EndpointSecretRotateIn())
+    rotated = client.endpoint.get_secret(app.id, endpoint.id).key
+    portal = client.authentication.app_portal_access(app.id, api.AppPortalAccessIn()).token
     server.stop()
-    canaries = [server.token, secret.removeprefix("whsec_"), "canary-in-a-header"]
+    secrets = [key.removeprefix("whsec_") for key in (secret, rotated)]
+    canaries = [server.token, *secrets, portal, "canary-in-a-header"]
     logged = "".join(server.said)
     for path in (tmp_path / "data").iterdir():
         content = path.read_bytes()

@@ -79,3 +79,23 @@ async fn a_client_that_leaves_early_finds_its_work_done_when_it_asks_again() {
     let (_, apps) = posthaste.call("GET", "/api/v1/app", &token, None).await;
     assert_eq!(apps["data"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn no_secret_that_was_answered_stands_in_the_file_in_the_clear() {
+    let (posthaste, token) = Posthaste::with_endpoint(24).await;
+    let rotated = posthaste.ask(post(ROTATE, &token, "k", &json!({}))).await;
+    let access = "/api/v1/auth/app-portal-access/a";
+    let link = posthaste.ask(post(access, &token, "k", &json!({}))).await;
+    let parse = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap();
+    let (secret, portal) = (parse(rotated.body())["key"].clone(), parse(link.body())["token"].clone());
+    for shown in [secret, portal] {
+        let shown = shown.as_str().unwrap().to_owned();
+        for file in std::fs::read_dir(&posthaste.dir).unwrap() {
+            let (path, shown) = (file.unwrap().path(), shown.as_bytes());
+            let found = std::fs::read(&path).unwrap().windows(shown.len()).any(|part| part == shown);
+            assert!(!found, "{}", path.display());
+        }
+    }
+    let again = posthaste.ask(post(ROTATE, &token, "k", &json!({}))).await;
+    assert_eq!(again.body(), rotated.body());
+}

@@ -1,4 +1,8 @@
 //! Idempotency keys of requests that are not messages: reserved, then settled with what was answered.
+//!
+//! Answers are sealed: one to a rotation holds a secret, one to a portal link a token.
+
+use std::time::Duration;
 
 use posthaste_core::limits::IDEMPOTENCY_WINDOW;
 use posthaste_core::time::Timestamp;
@@ -8,6 +12,15 @@ use super::super::writer::Work;
 use crate::directory::Reservation;
 use crate::error::{ChangeError, StoreError};
 use crate::intake::IdempotencyKey;
+use crate::seal::SealError;
+
+/// How long work may take before its reservation counts as left behind by a process that died: twice the longest
+/// that a request's body may take to arrive, and far below the patience of a client that asks again.
+const WORK_MAX: Duration = Duration::from_secs(60);
+
+fn unsealable(error: SealError) -> StoreError {
+    StoreError::Corrupt { table: "idempotency", detail: error.to_string() }
+}
 
 pub(super) fn reserve(
     work: &Work<'_>,
@@ -24,13 +37,15 @@ pub(super) fn reserve(
     match found {
         Some((fingerprint, ..)) if fingerprint != key.fingerprint => Err(ChangeError::KeyReused),
         Some((_, Some(status), answer)) => {
-            Ok(Reservation::Answered { status, body: answer.unwrap_or_default() })
+            let body =
+                answer.map(|sealed| work.vault.open(&sealed, &key.key)).transpose().map_err(unsealable)?;
+            Ok(Reservation::Answered { status, body: body.map(|body| body.to_vec()).unwrap_or_default() })
         }
         Some(_) => Err(ChangeError::KeyInUse),
         None => {
             let sql = "INSERT OR REPLACE INTO idempotency (key, fingerprint, expires_at) VALUES (?1, ?2, ?3)";
             let mut statement = work.conn.prepare_cached(sql).map_err(StoreError::from)?;
-            let values = params![key.key, key.fingerprint, now.later(IDEMPOTENCY_WINDOW).as_micros()];
+            let values = params![key.key, key.fingerprint, now.later(WORK_MAX).as_micros()];
             statement.execute(values).map_err(StoreError::from)?;
             Ok(Reservation::Fresh)
         }
@@ -44,8 +59,13 @@ pub(super) fn settle(
 ) -> Result<(), StoreError> {
     match answer {
         Some((status, body)) => {
-            let sql = "UPDATE idempotency SET status = ?2, answer = ?3 WHERE key = ?1";
-            work.conn.prepare_cached(sql)?.execute(params![key.key, status, body])?;
+            let sealed = work.vault.seal(body, &key.key, work.dice).map_err(unsealable)?;
+            // The window began when the key was reserved.
+            let rest =
+                i64::try_from(IDEMPOTENCY_WINDOW.saturating_sub(WORK_MAX).as_micros()).unwrap_or(i64::MAX);
+            let sql = "UPDATE idempotency SET status = ?2, answer = ?3, expires_at = expires_at + ?4 \
+                       WHERE key = ?1 AND status IS NULL";
+            work.conn.prepare_cached(sql)?.execute(params![key.key, status, sealed, rest])?;
         }
         None => {
             work.conn.prepare_cached("DELETE FROM idempotency WHERE key = ?1")?.execute([key.key])?;
