@@ -1,0 +1,193 @@
+//! Whose turn it is, checked without tasks, clocks or a store.
+
+use super::*;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use posthaste_core::attempt::{Failure, FailureKind, Reply, Trigger};
+use posthaste_core::delivery::Lease;
+use posthaste_core::dice::TestDice;
+use posthaste_core::endpoint::{Endpoint, Filter, Secrets};
+use posthaste_core::id::MessageId;
+use posthaste_core::message::Message;
+use posthaste_core::name::EventTypeName;
+use posthaste_core::tenant::EnvironmentId;
+use posthaste_signature::Secret;
+
+const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+fn endpoint(seed: u64, rate: Option<u16>) -> Arc<Endpoint> {
+    let dice = TestDice::seeded(seed);
+    Arc::new(Endpoint {
+        id: EndpointId::fresh(NOW, &dice),
+        app: AppId::fresh(NOW, &dice),
+        uid: None,
+        url: "http://example.com/".to_owned(),
+        description: String::new(),
+        rate_per_second: rate.and_then(NonZeroU16::new),
+        app_rate_per_second: None,
+        disabled: false,
+        filter: Filter::default(),
+        headers: vec![],
+        metadata: std::collections::BTreeMap::default(),
+        secrets: Secrets::first(Secret::ed25519([1; 32])),
+        failing_since: None,
+        created_at: NOW,
+        updated_at: NOW,
+    })
+}
+
+fn owed_to(endpoint: &Arc<Endpoint>) -> Claimed {
+    let message = Message {
+        id: MessageId::fresh(NOW, &TestDice::seeded(9)),
+        app: endpoint.app,
+        event_type: EventTypeName::parse("a.b").unwrap(),
+        event_id: None,
+        channels: vec![],
+        tags: vec![],
+        body: Some(Bytes::from_static(b"{}")),
+        created_at: NOW,
+        deliver_at: None,
+    };
+    Claimed {
+        environment: EnvironmentId(1),
+        lease: Lease { token: 1, until: NOW.later(Duration::from_secs(60)) },
+        message: Arc::new(message),
+        endpoint: Arc::clone(endpoint),
+        endpoint_deleted: false,
+        attempts_made: 0,
+        trigger: Trigger::Scheduled,
+    }
+}
+
+fn lanes() -> Lanes {
+    let limits = LaneLimits { lane_depth_max: 16, held_bytes_max: 1 << 20, in_flight_max: 12 };
+    Lanes::new(limits, Duration::from_secs(15))
+}
+
+fn started(lanes: &mut Lanes, now: Timestamp) -> Vec<EndpointId> {
+    std::iter::from_fn(|| lanes.next(now)).map(|claimed| claimed.endpoint.id).collect()
+}
+
+fn success() -> Outcome {
+    Outcome::Replied(Reply { status: 200, headers: vec![], body: Bytes::new(), truncated: false })
+}
+
+#[test]
+fn lanes_take_turns_so_that_a_flood_to_one_endpoint_delays_no_other() {
+    let (flooded, quiet) = (endpoint(1, None), endpoint(2, None));
+    let mut lanes = lanes();
+    for _ in 0..16 {
+        lanes.push(owed_to(&flooded));
+    }
+    lanes.push(owed_to(&quiet));
+    let order = started(&mut lanes, NOW);
+    assert_eq!(order[1], quiet.id, "second, behind sixteen that came first");
+}
+
+#[test]
+fn a_hanging_endpoint_holds_only_its_own_share_of_the_attempts_under_way() {
+    let (hanging, healthy) = (endpoint(1, None), endpoint(2, None));
+    let mut lanes = lanes();
+    for _ in 0..16 {
+        lanes.push(owed_to(&hanging));
+    }
+    assert_eq!(started(&mut lanes, NOW).len(), 8);
+    lanes.push(owed_to(&healthy));
+    assert_eq!(started(&mut lanes, NOW), [healthy.id]);
+    let timeout = Outcome::Failed(Failure { kind: FailureKind::Timeout, detail: String::new() });
+    for _ in 0..8 {
+        lanes.finished(hanging.id, Some(&timeout), NOW);
+    }
+    assert_eq!(started(&mut lanes, NOW).len(), 1, "after eight timeouts it gets one attempt at a time");
+}
+
+#[test]
+fn no_more_attempts_than_the_global_cap_are_under_way() {
+    let mut lanes = lanes();
+    for seed in 0..40 {
+        lanes.push(owed_to(&endpoint(seed, None)));
+    }
+    assert_eq!(started(&mut lanes, NOW).len(), 12);
+    let first = endpoint(0, None).id;
+    lanes.finished(first, Some(&success()), NOW);
+    assert_eq!(started(&mut lanes, NOW).len(), 1);
+}
+
+#[test]
+fn a_full_lane_has_no_room_until_the_store_was_drained_of_what_it_left_there() {
+    let endpoint = endpoint(1, None);
+    let mut lanes = lanes();
+    for _ in 0..16 {
+        assert!(lanes.has_room(endpoint.id));
+        lanes.push(owed_to(&endpoint));
+    }
+    assert!(!lanes.has_room(endpoint.id));
+    assert_eq!(lanes.wants_refill(endpoint.id), None, "it is still full");
+    let begun = started(&mut lanes, NOW).len();
+    assert!(!lanes.has_room(endpoint.id), "older ones wait in the store and go first");
+    assert_eq!(lanes.wants_refill(endpoint.id), Some(begun));
+    assert_eq!(lanes.wants_refill(endpoint.id), None, "one claim at a time");
+    lanes.refilled(endpoint.id, false);
+    assert!(lanes.has_room(endpoint.id));
+}
+
+#[test]
+fn what_falls_due_while_a_claim_is_under_way_is_claimed_next_and_not_forgotten() {
+    let endpoint = endpoint(1, None);
+    let mut lanes = lanes();
+    lanes.note_due(endpoint.id, NOW, NOW);
+    assert!(lanes.wants_refill(endpoint.id).is_some());
+    lanes.note_due(endpoint.id, NOW, NOW);
+    lanes.refilled(endpoint.id, false);
+    assert!(lanes.wants_refill(endpoint.id).is_some(), "the claim did not see it");
+    lanes.refilled(endpoint.id, false);
+    assert_eq!(lanes.wants_refill(endpoint.id), None);
+}
+
+#[test]
+fn a_rate_limited_lane_is_parked_and_wakes_when_its_next_turn_comes() {
+    let slow = endpoint(1, Some(2));
+    let mut lanes = lanes();
+    for _ in 0..3 {
+        lanes.push(owed_to(&slow));
+    }
+    assert_eq!(started(&mut lanes, NOW).len(), 1);
+    let at = lanes.next_wake().expect("it is parked");
+    assert!(at > NOW && at <= NOW.later(Duration::from_millis(500)));
+    lanes.wake(at);
+    assert_eq!(started(&mut lanes, at).len(), 1);
+}
+
+#[test]
+fn what_waited_until_its_lease_is_too_short_goes_back_and_costs_the_rate_limit_nothing() {
+    let slow = endpoint(1, Some(1));
+    let mut lanes = lanes();
+    for _ in 0..3 {
+        lanes.push(owed_to(&slow));
+    }
+    assert_eq!(started(&mut lanes, NOW).len(), 1);
+    lanes.finished(slow.id, Some(&success()), NOW);
+    let late = NOW.later(Duration::from_secs(50));
+    lanes.wake(late);
+    assert_eq!(started(&mut lanes, late).len(), 0);
+    assert_eq!(lanes.take_stale().len(), 2);
+    assert!(lanes.wants_refill(slow.id).is_some(), "the store has them again");
+    let mut fresh = owed_to(&slow);
+    fresh.lease.until = late.later(Duration::from_secs(60));
+    lanes.push(fresh);
+    assert_eq!(started(&mut lanes, late).len(), 1, "at once: nothing was sent meanwhile");
+}
+
+#[test]
+fn what_is_given_back_is_everything_that_was_not_begun() {
+    let endpoint = endpoint(1, None);
+    let mut lanes = lanes();
+    for _ in 0..16 {
+        lanes.push(owed_to(&endpoint));
+    }
+    let begun = started(&mut lanes, NOW).len();
+    assert_eq!(lanes.give_back().len() + begun, 16);
+    assert!(lanes.next(NOW).is_none());
+}
