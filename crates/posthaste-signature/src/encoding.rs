@@ -4,7 +4,7 @@
 //! missing padding, and unused trailing bits that are not zero.
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 /// The bytes that `text` spells in padded standard base64. They may be a key, so they are wiped on drop.
@@ -29,4 +29,34 @@ pub(crate) fn with_prefix(prefix: &str, bytes: &[u8]) -> String {
     text.push_str(prefix);
     push_base64(bytes, &mut text);
     text
+}
+
+/// The bytes that `text` spells in hex, either case.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
+/// Lower-case hex.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}
+
+/// The bytes that `text` spells in base64 of the URL-safe alphabet, without padding.
+pub(crate) fn from_base64url(text: &str) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// Base64 of the URL-safe alphabet, without padding.
+pub(crate) fn to_base64url(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }

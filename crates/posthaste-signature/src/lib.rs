@@ -30,6 +30,7 @@
 
 mod encoding;
 mod mac;
+pub mod provider;
 pub mod standard;
 
 pub use standard::{Secret, SecretError, sign_all};

@@ -1,0 +1,175 @@
+//! A MAC, or a hash with the secret inside, over a template.
+
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::Check;
+use crate::provider::Request;
+use crate::provider::clock::Clock;
+use crate::provider::digest::{Hash, MacKey, Tag};
+use crate::provider::entries::{Entries, Plan};
+use crate::provider::keys::Keys;
+use crate::provider::place::{Place, text_of};
+use crate::provider::receiver::{Settings, SetupError, Verified};
+use crate::provider::refusal::Refusal;
+use crate::provider::row::{SchemeRow, SecretForm};
+use crate::provider::template::{Fill, Template};
+
+/// Secrets that are ready to make tags.
+pub(crate) struct Macs(Vec<(Zeroizing<Vec<u8>>, MacKey)>);
+
+impl Macs {
+    pub(crate) fn new(hash: Hash, form: SecretForm, settings: &Settings) -> Result<Self, SetupError> {
+        let keys = settings.keys(form)?;
+        Ok(Self(keys.into_iter().map(|key| (key.clone(), MacKey::new(hash, &key))).collect()))
+    }
+
+    /// Which secret makes one of `signatures` out of `parts`.
+    pub(crate) fn find(&self, parts: &[impl AsRef<[u8]>], signatures: &[Vec<u8>]) -> Option<usize> {
+        self.0.iter().position(|(_, key)| is_among(&key.tag(parts), signatures))
+    }
+}
+
+/// In constant time for each signature; all are looked at.
+fn is_among(tag: &Tag, signatures: &[Vec<u8>]) -> bool {
+    signatures
+        .iter()
+        .fold(subtle::Choice::from(0), |any, signature| any | tag.as_bytes().ct_eq(signature))
+        .into()
+}
+
+/// Where the signed time stands.
+#[derive(Debug, Clone)]
+pub(crate) enum TimePlace {
+    In(Place),
+    /// An item beside the signature.
+    Item(String),
+}
+
+impl TimePlace {
+    pub(crate) fn parse(text: &str, settings: &Settings) -> Result<Self, SetupError> {
+        match text.strip_prefix("sig:") {
+            Some(item) => Ok(Self::Item(item.to_owned())),
+            None => Place::parse(&settings.filled(text)?).map(Self::In).ok_or(SetupError::Table),
+        }
+    }
+
+    pub(crate) fn read(&self, request: &Request<'_>, entries: &Entries<'_>) -> Result<String, Refusal> {
+        let missing = || Refusal::Missing(self.name());
+        match self {
+            Self::In(place) => {
+                place.read(request).and_then(text_of).map(std::borrow::Cow::into_owned).ok_or_else(missing)
+            }
+            Self::Item(item) => entries.item(item).map(str::to_owned).ok_or_else(missing),
+        }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::In(place) => place.to_string(),
+            Self::Item(item) => format!("the time `{item}` beside the signature"),
+        }
+    }
+}
+
+/// The time of a scheme: where it stands and how it is judged.
+pub(crate) struct Timed {
+    place: TimePlace,
+    clock: Clock,
+}
+
+impl Timed {
+    pub(crate) fn new(row: &SchemeRow, settings: &Settings) -> Result<Option<Self>, SetupError> {
+        let Some(time) = &row.time else { return Ok(None) };
+        let place = TimePlace::parse(&time.place, settings)?;
+        Ok(Some(Self { place, clock: Clock::new(time, settings.tolerance_secs()) }))
+    }
+
+    pub(crate) fn read(&self, request: &Request<'_>, entries: &Entries<'_>) -> Result<String, Refusal> {
+        self.place.read(request, entries)
+    }
+
+    pub(crate) fn judge(&self, text: &str, now: i64) -> Result<(), Refusal> {
+        self.clock.judge(&self.place.name(), text, now)
+    }
+}
+
+enum Keyed {
+    Hmac(Macs),
+    Digest(Hash, Vec<Zeroizing<Vec<u8>>>),
+}
+
+/// `hmac-…` and `hash-…`.
+pub(crate) struct MacCheck {
+    plan: Plan,
+    template: Template,
+    time: Option<Timed>,
+    keyed: Keyed,
+    /// Whether the template holds the secret, so that it differs by key.
+    bytes_count: usize,
+}
+
+impl MacCheck {
+    pub(crate) fn hmac(hash: Hash, row: &SchemeRow, settings: &Settings) -> Result<Self, SetupError> {
+        let holds_secret = row.content.as_deref().is_some_and(|content| content.contains("{secret}"));
+        let macs = Macs::new(hash, row.secret, settings)?;
+        if holds_secret && settings.secrets.len() > 1 {
+            return Err(SetupError::bad("secret", "one alone: this provider's scheme has no overlap"));
+        }
+        Self::new(hash, Keyed::Hmac(macs), row, settings)
+    }
+
+    pub(crate) fn digest(hash: Hash, row: &SchemeRow, settings: &Settings) -> Result<Self, SetupError> {
+        Self::new(hash, Keyed::Digest(hash, settings.keys(row.secret)?), row, settings)
+    }
+
+    fn new(hash: Hash, keyed: Keyed, row: &SchemeRow, settings: &Settings) -> Result<Self, SetupError> {
+        let signature = row.signature.as_ref().ok_or(SetupError::Table)?;
+        Ok(Self {
+            plan: Plan::new(signature, settings)?,
+            template: Template::parse(row.content.as_deref().ok_or(SetupError::Table)?, settings)?,
+            time: Timed::new(row, settings)?,
+            keyed,
+            bytes_count: hash.digest(&[b""]).as_bytes().len(),
+        })
+    }
+
+    fn find(&self, fill: &Fill<'_, '_>, signatures: &[Vec<u8>]) -> Result<Option<usize>, Refusal> {
+        match &self.keyed {
+            Keyed::Hmac(macs) => {
+                let secret = macs.0.first().map_or(&[][..], |(secret, _)| secret);
+                let parts = self.template.fill(&Fill { secret, ..*fill })?;
+                Ok(macs.find(&parts, signatures))
+            }
+            Keyed::Digest(hash, secrets) => {
+                for (index, secret) in secrets.iter().enumerate() {
+                    let parts = self.template.fill(&Fill { secret, ..*fill })?;
+                    if is_among(&hash.digest(&parts), signatures) {
+                        return Ok(Some(index));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Check for MacCheck {
+    fn check(&self, request: &Request<'_>, now: i64, _: &Keys) -> Result<Verified, Refusal> {
+        let entries = self.plan.read(request)?;
+        let time = self.time.as_ref().map(|time| time.read(request, &entries)).transpose()?;
+        let signatures = self.plan.decode(&entries, self.bytes_count)?;
+        let fill = Fill { request, time: time.as_deref(), entries: &entries, secret: b"" };
+        let index = self.find(&fill, &signatures)?;
+        let index = index.ok_or_else(|| Refusal::Mismatch(self.plan.place.to_string()))?;
+        // The age last: then "too old" also says that the signature is right.
+        if let (Some(judge), Some(time)) = (&self.time, &time) {
+            judge.judge(time, now)?;
+        }
+        Ok(Verified::by(index))
+    }
+
+    fn covers_body(&self) -> bool {
+        self.template.covers_body()
+    }
+}

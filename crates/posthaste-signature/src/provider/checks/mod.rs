@@ -1,0 +1,86 @@
+//! The kinds of scheme that the table can say whole: one file each.
+
+mod jwt;
+mod mac;
+pub(crate) mod public_key;
+mod signed;
+mod token;
+
+use super::keys::Keys;
+use super::receiver::{Settings, SetupError, Verified};
+use super::refusal::Refusal;
+use super::row::{Kind, SchemeRow};
+use super::{Request, special};
+
+pub(crate) use jwt::{Jws, Published};
+pub(crate) use mac::{MacCheck, Macs};
+
+/// One scheme with its keys.
+pub(crate) trait Check: Send + Sync {
+    /// Believes a request or says why not.
+    fn check(&self, request: &Request<'_>, now: i64, keys: &Keys) -> Result<Verified, Refusal>;
+
+    /// Whether a changed body would be noticed.
+    fn covers_body(&self) -> bool {
+        true
+    }
+
+    /// What is missing before anything can be checked.
+    fn not_ready(&self) -> Option<&SetupError> {
+        None
+    }
+}
+
+/// A scheme whose keys are missing or unreadable: it believes nothing.
+pub(crate) fn not_ready(why: SetupError) -> Box<dyn Check> {
+    struct NotReady(SetupError);
+    impl Check for NotReady {
+        fn check(&self, _: &Request<'_>, _: i64, _: &Keys) -> Result<Verified, Refusal> {
+            Err(Refusal::NotReady(self.0.clone()))
+        }
+
+        fn not_ready(&self) -> Option<&SetupError> {
+            Some(&self.0)
+        }
+    }
+    Box::new(NotReady(why))
+}
+
+/// The check that a row asks for.
+pub(crate) fn build(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Check>, SetupError> {
+    let Some(kind) = Kind::parse(&row.scheme) else { return special::build(row, settings) };
+    Ok(match kind {
+        Kind::Hmac(hash) => Box::new(MacCheck::hmac(hash, row, settings)?),
+        Kind::Digest(hash) => Box::new(MacCheck::digest(hash, row, settings)?),
+        Kind::Token => Box::new(token::TokenCheck::new(row, settings)?),
+        Kind::Basic => Box::new(token::BasicCheck::new(settings)?),
+        Kind::Jwt => Box::new(jwt::JwtCheck::new(row, settings)?),
+        Kind::Ed25519 | Kind::Ecdsa | Kind::RsaPkcs1(_) | Kind::RsaPss => {
+            Box::new(signed::SignedCheck::new(kind, row, settings)?)
+        }
+        Kind::Unsigned => Box::new(Unsigned),
+        Kind::Unknown => Box::new(Unknown),
+    })
+}
+
+/// The provider signs nothing: whoever knows the address is believed.
+struct Unsigned;
+
+impl Check for Unsigned {
+    fn check(&self, _: &Request<'_>, _: i64, _: &Keys) -> Result<Verified, Refusal> {
+        Ok(Verified::default())
+    }
+
+    fn covers_body(&self) -> bool {
+        false
+    }
+}
+
+/// The provider signs, and nobody says how: nothing is believed.
+struct Unknown;
+
+impl Check for Unknown {
+    fn check(&self, _: &Request<'_>, _: i64, _: &Keys) -> Result<Verified, Refusal> {
+        Err(Refusal::UnknownScheme)
+    }
+}
