@@ -158,6 +158,10 @@ kinds! {
     JobKind, JobId, "qtask_";
     /// Names an environment to Svix's own tokens (`sub`).
     OrgKind, OrgId, "org_";
+    /// Names a source.
+    SourceKind, SourceId, "src_";
+    /// Names a request that a source refused.
+    RefusalKind, RefusalId, "log_";
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The rules of Posthaste: values and decisions, without I/O, clock or dice.
 //!
 //! Time and chance are arguments here. Modules stand in the order in which data meets them: who asks
-//! (`tenant`, `token`), what happened (`message`), who wants it (`endpoint`, `fanout`), what is owed
+//! (`tenant`, `token`), what happened (`message`) or came in (`source`, `origin`), who wants it (`endpoint`, `fanout`), what is owed
 //! (`delivery`), what was tried (`attempt`) and what follows from it (`retry`, `health`, `operational`).
 
 pub mod app;
@@ -18,7 +18,9 @@ pub mod limits;
 pub mod message;
 pub mod name;
 pub mod operational;
+pub mod origin;
 pub mod retry;
+pub mod source;
 pub mod target;
 pub mod tenant;
 pub mod time;

@@ -56,3 +56,21 @@ pub const RECOVER_WINDOW_MAX: Duration = Duration::from_hours(14 * 24);
 pub const JOB_STEP_ROWS: u32 = 500;
 /// Rows that retention deletes in one transaction.
 pub const RETENTION_STEP_ROWS: u32 = 500;
+/// How long a source knows a request again, when nothing else is asked for: longer than any provider we know retries.
+pub const DEDUPE_WINDOW: Duration = Duration::from_hours(4 * 24);
+/// The longest that it may: each request costs a row for so long.
+pub const DEDUPE_WINDOW_MAX: Duration = Duration::from_hours(30 * 24);
+/// Bytes of a body that a source takes, when nothing else is asked for.
+pub const RECEIVED_BODY_BYTES_DEFAULT: u32 = 1 << 20;
+/// The most bytes that it may be asked to take: each request under way may hold as many in memory.
+pub const RECEIVED_BODY_BYTES_MAX: u32 = 20 << 20;
+/// The longest that a source may be asked to hold back its answer.
+pub const ANSWER_DELAY_MAX: Duration = Duration::from_secs(10);
+/// Old doors of one source that still open at the same time.
+pub const DOORS_IN_GRACE_MAX: usize = 10;
+/// Refused requests that are kept of one source; the oldest go first.
+pub const REFUSALS_PER_SOURCE_MAX: usize = 1_000;
+/// Bytes of a refused body that are kept: enough to see what was wrong with it.
+pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long refused requests are kept.
+pub const REFUSAL_RETENTION: Duration = Duration::from_hours(7 * 24);

@@ -1,9 +1,12 @@
 //! A message: what happened, as bytes that are never changed.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::id::{AppId, MessageId};
 use crate::name::{Channel, EventTypeName, Tag, Uid};
+use crate::origin::Origin;
 use crate::time::Timestamp;
 
 /// What happened, as it is kept and delivered.
@@ -23,6 +26,8 @@ pub struct Message {
     pub tags: Vec<Tag>,
     /// The body, byte for byte; `None` once it was expunged or its time was over.
     pub body: Option<Bytes>,
+    /// The request that it came in with, if a source received it; it goes when the body goes.
+    pub origin: Option<Arc<Origin>>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When it should first be sent, if not at once.

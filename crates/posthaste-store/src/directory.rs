@@ -57,11 +57,13 @@ pub enum Reservation {
     },
 }
 
-/// Whose apps and endpoints: an app in a path, or the environment's own operational webhooks.
+/// Whose apps and endpoints: an app in a path, a source's, or the environment's own operational webhooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     /// An app.
     App(Reference),
+    /// The app of a source, by the source's id or uid.
+    Source(Reference),
     /// The operational app, made when first used and never listed.
     Operational,
 }

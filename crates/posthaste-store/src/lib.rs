@@ -1,9 +1,9 @@
-//! Where messages live: four ports, and the stores that keep their promises.
+//! Where messages live: five ports, and the stores that keep their promises.
 //!
 //! [`Intake`] takes messages in, [`Queue`] hands deliveries out and takes attempts back, [`Directory`] knows
-//! environments, apps, endpoints, event types and tokens, [`History`] shows what happened. Whoever needs the
-//! store takes the narrowest port it can live with. SQL lives in this crate only; rules live in
-//! `posthaste-core`. No lock and no transaction is held across an `.await` of a caller.
+//! environments, apps, endpoints, event types and tokens, [`Sources`] knows the inbound doors and takes in what came
+//! by them, [`History`] shows what happened. Whoever needs the store takes the narrowest port it can live with. SQL
+//! lives in this crate only; rules live in `posthaste-core`. No lock and no transaction is held across an `.await` of a caller.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -11,9 +11,11 @@ pub mod directory;
 pub mod error;
 pub mod history;
 pub mod intake;
+mod origin;
 pub mod page;
 pub mod queue;
 pub mod seal;
+pub mod source;
 pub mod sqlite;
 
 pub use directory::Directory;
@@ -21,8 +23,9 @@ pub use error::{ChangeError, StoreError};
 pub use history::History;
 pub use intake::Intake;
 pub use queue::Queue;
+pub use source::Sources;
 
 /// A whole store.
-pub trait Store: Intake + Queue + Directory + History {}
+pub trait Store: Intake + Queue + Directory + Sources + History {}
 
-impl<T: Intake + Queue + Directory + History> Store for T {}
+impl<T: Intake + Queue + Directory + Sources + History> Store for T {}

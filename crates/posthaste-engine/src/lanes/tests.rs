@@ -47,6 +47,7 @@ fn owed_to(endpoint: &Arc<Endpoint>) -> Claimed {
         channels: vec![],
         tags: vec![],
         body: Some(Bytes::from_static(b"{}")),
+        origin: None,
         created_at: NOW,
         deliver_at: None,
     };

@@ -51,18 +51,16 @@ fn accept(work: &mut Work<'_>, new: &NewMessage, now: Timestamp) -> Result<Accep
         channels: new.channels.clone(),
         tags: new.tags.clone(),
         body: Some(new.body.clone()),
+        origin: None,
         created_at: now,
         deliver_at: new.deliver_at,
     });
-    write_message(work, &message, new.expunge_at)?;
     if let Some(key) = &new.idempotency {
         remember(work, key, &message, now)?;
     }
     let trigger = if new.only.is_some() { Trigger::Manual } else { Trigger::Scheduled };
-    let deliveries_count = u32::try_from(targets.len()).unwrap_or(u32::MAX);
-    for endpoint in targets {
-        owe(work, new.environment, &message, &endpoint, trigger, now)?;
-    }
+    let entry = Entry { app: &app, message: &message, origin: None, expunge_at: new.expunge_at, trigger };
+    let deliveries_count = enter(work, &entry, &targets, now)?;
     Ok(Accepted { message, deliveries_count, repeated: false })
 }
 
@@ -84,6 +82,30 @@ fn app_of(work: &mut Work<'_>, new: &NewMessage, now: Timestamp) -> Result<Arc<K
     find(work)?.ok_or(ChangeError::NotFound("application"))
 }
 
+/// A message about to be written.
+pub(super) struct Entry<'a> {
+    pub(super) app: &'a KnownApp,
+    pub(super) message: &'a Arc<Message>,
+    /// Its origin, sealed.
+    pub(super) origin: Option<&'a [u8]>,
+    pub(super) expunge_at: Option<Timestamp>,
+    pub(super) trigger: Trigger,
+}
+
+/// Writes a message and what it owes; returns to how many.
+pub(super) fn enter(
+    work: &mut Work<'_>,
+    entry: &Entry<'_>,
+    targets: &[Arc<Endpoint>],
+    now: Timestamp,
+) -> Result<u32, StoreError> {
+    write_message(work, entry)?;
+    for endpoint in targets {
+        owe(work, entry, endpoint, now)?;
+    }
+    Ok(u32::try_from(targets.len()).unwrap_or(u32::MAX))
+}
+
 /// Whether the caller's id was used before.
 fn is_known(work: &Work<'_>, app: AppId, event_id: &Uid) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM event_key WHERE app = ?1 AND event_id = ?2";
@@ -101,8 +123,17 @@ fn targets(
         let endpoint = app.endpoint_by(only).ok_or(ChangeError::NotFound("endpoint"))?;
         return Ok(vec![Arc::clone(endpoint)]);
     }
+    Ok(wanting(app, event_type, channels))
+}
+
+/// The endpoints of an app that want what happened.
+pub(super) fn wanting(
+    app: &KnownApp,
+    event_type: &EventTypeName,
+    channels: &[Channel],
+) -> Vec<Arc<Endpoint>> {
     let wanting = app.endpoints.iter().filter(|e| !e.disabled && wants(&e.filter, event_type, channels));
-    Ok(wanting.cloned().collect())
+    wanting.cloned().collect()
 }
 
 /// The first answer to a key that was used before.
@@ -119,7 +150,7 @@ fn repeated(work: &Work<'_>, key: &IdempotencyKey, now: Timestamp) -> Result<Opt
         return Err(ChangeError::KeyReused);
     }
     let (Some(app), Some(message)) = (app, message) else { return Err(ChangeError::KeyInUse) };
-    let message = rows::read_message(work.conn, Id::from_bytes(app), Id::from_bytes(message))?;
+    let message = rows::read_message(work.conn, work.vault, Id::from_bytes(app), Id::from_bytes(message))?;
     let message = message.ok_or(ChangeError::NotFound("message"))?;
     let sql = "SELECT count(*) FROM delivery WHERE message = ?1";
     let mut statement = work.conn.prepare_cached(sql).map_err(StoreError::from)?;
@@ -146,13 +177,11 @@ fn remember(
     Ok(())
 }
 
-fn write_message(
-    work: &Work<'_>,
-    message: &Message,
-    expunge_at: Option<Timestamp>,
-) -> Result<(), StoreError> {
+fn write_message(work: &Work<'_>, entry: &Entry<'_>) -> Result<(), StoreError> {
+    let message = entry.message;
     let body = message.body.as_deref().unwrap_or_default();
-    work.conn.prepare_cached("INSERT INTO body (bytes) VALUES (?1)")?.execute([body])?;
+    let sql = "INSERT INTO body (bytes, origin) VALUES (?1, ?2)";
+    work.conn.prepare_cached(sql)?.execute((body, entry.origin))?;
     let sql = "INSERT INTO message (app, id, event_type, event_id, channels, tags, body, deliver_at, created_at, \
                expunge_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     work.conn.prepare_cached(sql)?.execute(params![
@@ -165,7 +194,7 @@ fn write_message(
         work.conn.last_insert_rowid(),
         message.deliver_at.map(Timestamp::as_micros),
         message.created_at.as_micros(),
-        expunge_at.map(Timestamp::as_micros),
+        entry.expunge_at.map(Timestamp::as_micros),
     ])?;
     if let Some(event_id) = &message.event_id {
         let sql = "INSERT INTO event_key (app, event_id, message) VALUES (?1, ?2, ?3)";
@@ -178,14 +207,14 @@ fn write_message(
 /// Writes down a new delivery; already leased to this process if that would send it at once.
 fn owe(
     work: &mut Work<'_>,
-    environment: EnvironmentId,
-    message: &Arc<Message>,
+    entry: &Entry<'_>,
     endpoint: &Arc<Endpoint>,
-    trigger: Trigger,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let Entry { app, message, trigger, .. } = *entry;
+    let at_once = message.deliver_at.is_none() && !app.is_paused();
     let leased_for = match work.engine {
-        Some((engine, lasts)) if message.deliver_at.is_none() && engine.has_room(endpoint.id) => Some(*lasts),
+        Some((engine, lasts)) if at_once && engine.has_room(endpoint.id) => Some(*lasts),
         _ => None,
     };
     let lease = leased_for.map(|lasts| work.lease(lasts, now));
@@ -206,7 +235,7 @@ fn owe(
         Some(lease) => {
             work.effects.in_flight_delta += 1;
             work.effects.claimed.push(Claimed {
-                environment,
+                environment: app.environment,
                 lease,
                 message: Arc::clone(message),
                 endpoint: Arc::clone(endpoint),
@@ -217,7 +246,9 @@ fn owe(
         }
         None => {
             work.effects.waiting_delta += 1;
-            work.effects.due.push((endpoint.id, due));
+            if !app.is_paused() {
+                work.effects.due.push((endpoint.id, due));
+            }
         }
     }
     Ok(())
@@ -234,9 +265,8 @@ pub(super) fn tell(
 ) -> Result<(), StoreError> {
     let Some(app) = work.memo.operational(work.conn, work.vault, environment)? else { return Ok(()) };
     let Ok(event_type) = EventTypeName::parse(what.event_type()) else { return Ok(()) };
-    let wanting = app.endpoints.iter().filter(|e| !e.disabled && wants(&e.filter, &event_type, &[]));
-    let wanting: Vec<_> = wanting.cloned().collect();
-    if wanting.is_empty() {
+    let targets = wanting(&app, &event_type, &[]);
+    if targets.is_empty() {
         return Ok(());
     }
     let message = Arc::new(Message {
@@ -247,12 +277,12 @@ pub(super) fn tell(
         channels: vec![],
         tags: vec![],
         body: Some(what.body().into()),
+        origin: None,
         created_at: now,
         deliver_at: None,
     });
-    write_message(work, &message, None)?;
-    for endpoint in wanting {
-        owe(work, environment, &message, &endpoint, Trigger::Scheduled, now)?;
-    }
+    let entry =
+        Entry { app: &app, message: &message, origin: None, expunge_at: None, trigger: Trigger::Scheduled };
+    enter(work, &entry, &targets, now)?;
     Ok(())
 }

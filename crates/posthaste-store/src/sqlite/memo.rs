@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use posthaste_core::app::{App, Reference};
 use posthaste_core::endpoint::Endpoint;
-use posthaste_core::id::{AppId, EndpointId};
+use posthaste_core::id::{AppId, EndpointId, SourceId};
 use posthaste_core::tenant::EnvironmentId;
 use rusqlite::Connection;
 
-use super::rows;
+use super::rows::{self, Role};
+use super::sources;
 use crate::error::StoreError;
 use crate::seal::Vault;
 
@@ -21,17 +22,31 @@ const APPS_MAX: usize = 10_000;
 /// The same for their endpoints, at 1 to 2 KiB each: the memo stays below some 20 MB.
 const ENDPOINTS_MAX: usize = 10_000;
 
+/// What the writer must know of a source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KnownSource {
+    pub(super) id: SourceId,
+    pub(super) paused: bool,
+}
+
 /// An app with its endpoints.
 #[derive(Debug)]
 pub(super) struct KnownApp {
     pub(super) environment: EnvironmentId,
     pub(super) operational: bool,
+    /// Of a source's app: the source, unless that was deleted.
+    pub(super) source: Option<KnownSource>,
     pub(super) app: App,
     /// Those that are not deleted, in the order of their ids.
     pub(super) endpoints: Vec<Arc<Endpoint>>,
 }
 
 impl KnownApp {
+    /// Nothing goes out to its endpoints now.
+    pub(super) fn is_paused(&self) -> bool {
+        self.source.is_some_and(|source| source.paused)
+    }
+
     pub(super) fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
         self.endpoints.binary_search_by_key(&id, |e| e.id).ok().map(|at| &self.endpoints[at])
     }
@@ -50,6 +65,8 @@ pub(super) struct Memo {
     ids: HashMap<(EnvironmentId, Reference), AppId>,
     operational: HashMap<EnvironmentId, Option<AppId>>,
     endpoints_count: usize,
+    /// How many refused requests are kept of each source.
+    refusals: HashMap<SourceId, usize>,
     data_version: i64,
 }
 
@@ -69,6 +86,23 @@ impl Memo {
         self.ids.clear();
         self.operational.clear();
         self.endpoints_count = 0;
+        self.refusals.clear();
+    }
+
+    pub(super) fn refusals_count(&self, source: SourceId) -> Option<usize> {
+        self.refusals.get(&source).copied()
+    }
+
+    pub(super) fn remember_refusals(&mut self, source: SourceId, count: usize) {
+        if self.refusals.len() >= APPS_MAX {
+            self.refusals.clear();
+        }
+        self.refusals.insert(source, count);
+    }
+
+    /// Refused requests were removed.
+    pub(super) fn forget_refusals(&mut self) {
+        self.refusals.clear();
     }
 
     /// An endpoint of this app changed.
@@ -84,8 +118,8 @@ impl Memo {
         if let Ok(at) = endpoints.binary_search_by_key(&endpoint.id, |e| e.id) {
             endpoints[at] = Arc::new(endpoint);
         }
-        let KnownApp { environment, operational, ref app, .. } = **known;
-        let known = Arc::new(KnownApp { environment, operational, app: app.clone(), endpoints });
+        let KnownApp { environment, operational, source, ref app, .. } = **known;
+        let known = Arc::new(KnownApp { environment, operational, source, app: app.clone(), endpoints });
         if let Some(before) = self.apps.insert(known.app.id, Arc::clone(&known)) {
             self.endpoints_count -= before.endpoints.len();
         }
@@ -130,9 +164,11 @@ impl Memo {
         if let Some(known) = self.apps.get(&id) {
             return Ok(Some(Arc::clone(known)));
         }
-        let Some((environment, operational, app)) = rows::read_app(conn, id)? else { return Ok(None) };
+        let Some((environment, role, app)) = rows::read_app(conn, id)? else { return Ok(None) };
+        let operational = role == Role::Operational;
+        let source = if role == Role::Source { sources::known(conn, id)? } else { None };
         let endpoints = rows::read_endpoints(conn, vault, &app)?.into_iter().map(Arc::new).collect();
-        let known = Arc::new(KnownApp { environment, operational, app, endpoints });
+        let known = Arc::new(KnownApp { environment, operational, source, app, endpoints });
         if self.apps.len() >= APPS_MAX || self.endpoints_count + known.endpoints.len() > ENDPOINTS_MAX {
             self.apps.clear();
             self.endpoints_count = 0;

@@ -7,7 +7,10 @@ use super::rows::corrupt;
 use crate::error::StoreError;
 
 /// All migrations, in order: the first has number 1.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_first.sql"),
+    include_str!("../../migrations/sqlite/0002_sources.sql"),
+];
 
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     // One process migrates at a time; the others wait here and find nothing left to do.
@@ -57,7 +60,7 @@ mod tests {
         migrate(&mut conn).unwrap();
         conn.execute("INSERT INTO migration VALUES (99, 'x')", []).unwrap();
         let error = migrate(&mut conn).unwrap_err().to_string();
-        assert_eq!(error, "the store has schema 99, this version knows up to 1: use a newer posthaste");
+        assert_eq!(error, "the store has schema 99, this version knows up to 2: use a newer posthaste");
     }
 
     #[test]

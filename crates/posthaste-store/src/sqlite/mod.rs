@@ -13,6 +13,7 @@ mod reader;
 mod record;
 mod retention;
 mod rows;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -45,6 +46,7 @@ pub struct SqliteStore {
     writer: Writer,
     reader: Reader,
     vault: Arc<Vault>,
+    dice: Arc<dyn Dice>,
     /// Held while we serve; the system lets go of it when the process ends, however it ends.
     _lock: Option<std::fs::File>,
 }

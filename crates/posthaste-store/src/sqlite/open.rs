@@ -32,8 +32,9 @@ impl SqliteStore {
         check_key(&conn, &vault, &*options.dice)?;
         let backlog = if options.serving { take_over(&mut conn)? } else { Backlog::default() };
         let reader = Reader::open(|| connect(&options.path, false))?;
-        let writer = Writer::start(conn, Arc::clone(&vault), options.dice, backlog)?;
-        Ok(Arc::new(Self { writer, reader, vault, _lock: lock }))
+        let dice = options.dice;
+        let writer = Writer::start(conn, Arc::clone(&vault), Arc::clone(&dice), backlog)?;
+        Ok(Arc::new(Self { writer, reader, vault, dice, _lock: lock }))
     }
 }
 

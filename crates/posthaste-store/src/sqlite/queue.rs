@@ -1,5 +1,6 @@
 //! The queue: claims, releases and the port itself. Records, jobs and retention have files of their own.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +53,9 @@ impl Queue for SqliteStore {
                     SELECT (SELECT min(d.endpoint) FROM delivery d WHERE d.state = 0 AND d.endpoint > owed.endpoint) \
                     FROM owed WHERE owed.endpoint IS NOT NULL LIMIT 10000) \
                     SELECT min((SELECT min(d.due_at) FROM delivery d WHERE d.state = 0 AND d.endpoint = owed.endpoint)) \
-                    FROM owed WHERE owed.endpoint IS NOT NULL";
+                    FROM owed WHERE owed.endpoint IS NOT NULL AND owed.endpoint NOT IN ( \
+                    SELECT e.id FROM source s JOIN endpoint e ON e.app = s.app AND e.deleted_at IS NULL \
+                    WHERE s.paused = 1)";
                 Ok(conn.prepare_cached(sql)?.query_row([], |row| rows::maybe_at(row, 0))?)
             })
             .await
@@ -136,6 +139,8 @@ fn claim(
         return Err(rows::corrupt("delivery", format!("{endpoint_id} has no app")));
     };
     let (endpoint, endpoint_deleted) = match app.endpoint(endpoint_id) {
+        // What is owed to a deleted endpoint ends even now.
+        Some(_) if app.is_paused() => return Ok(vec![]),
         Some(endpoint) => (Arc::clone(endpoint), false),
         None => {
             let rate = app.app.rate_per_second;
@@ -153,7 +158,7 @@ fn claim(
         let values =
             params![message_id.as_bytes(), endpoint_id.as_bytes(), lease.token, lease.until.as_micros()];
         work.conn.prepare_cached(sql)?.execute(values)?;
-        let message = rows::read_message(work.conn, app_id, message_id)?
+        let message = rows::read_message(work.conn, work.vault, app_id, message_id)?
             .ok_or_else(|| rows::corrupt("delivery", format!("{message_id} has no message")))?;
         claimed.push(Claimed {
             environment: app.environment,
@@ -193,17 +198,27 @@ fn due_endpoints(
     let next = "SELECT endpoint, due_at FROM delivery WHERE state = 0 AND endpoint > ?1 \
                 ORDER BY endpoint, due_at LIMIT 1";
     let mut next = conn.prepare_cached(next)?;
+    let paused = paused_endpoints(conn)?;
     let mut cursor = after.unwrap_or(EndpointId::MIN);
     let mut due = Vec::new();
     while due.len() < limit as usize {
         let mut rows = next.query([cursor.as_bytes()])?;
         let Some(row) = rows.next()? else { break };
         cursor = rows::id(row, 0)?;
-        if rows::at(row, 1)? <= now {
+        if rows::at(row, 1)? <= now && !paused.contains(&cursor) {
             due.push(cursor);
         }
     }
     Ok(due)
+}
+
+/// The endpoints of paused sources; as a rule there are none.
+fn paused_endpoints(conn: &rusqlite::Connection) -> Result<HashSet<EndpointId>, StoreError> {
+    let sql = "SELECT e.id FROM source s JOIN endpoint e ON e.app = s.app AND e.deleted_at IS NULL \
+               WHERE s.paused = 1";
+    let mut statement = conn.prepare_cached(sql)?;
+    let found = statement.query_map([], |row| rows::id(row, 0))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 fn release(work: &mut Work<'_>, key: DeliveryKey, lease: Lease, now: Timestamp) -> Result<(), StoreError> {

@@ -1,7 +1,8 @@
-//! Removes what is past its time: whole messages that are owed to nobody, and bodies whose own time is over.
+//! Removes what is past its time: whole messages that are owed to nobody, and bodies whose own time is over, and
+//! what sources kept for a while.
 
 use posthaste_core::id::{AppId, MessageId};
-use posthaste_core::limits::RETENTION_STEP_ROWS;
+use posthaste_core::limits::{REFUSAL_RETENTION, RETENTION_STEP_ROWS};
 use posthaste_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -14,15 +15,15 @@ use crate::queue::Forgotten;
 pub(super) struct Found {
     messages: Vec<(AppId, MessageId)>,
     bodies: Vec<(AppId, MessageId)>,
-    /// Idempotency keys are past their window.
-    keys: bool,
+    /// Keys, doors or refused requests are past their time.
+    expired: bool,
     before: Timestamp,
     now: Timestamp,
 }
 
 impl Found {
     pub(super) fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.bodies.is_empty() && !self.keys
+        self.messages.is_empty() && self.bodies.is_empty() && !self.expired
     }
 }
 
@@ -53,9 +54,55 @@ pub(super) fn find(conn: &Connection, before: Timestamp, now: Timestamp) -> Resu
             Ok((rows::id(row, 0)?, rows::id(row, 1)?))
         })?
         .collect::<Result<_, _>>()?;
-    let expired = "SELECT 1 FROM idempotency WHERE expires_at <= ?1";
-    let keys = conn.prepare_cached(expired)?.exists([now.as_micros()])?;
-    Ok(Found { messages, bodies, keys, before, now })
+    Ok(Found { messages, bodies, expired: any_expired(conn, now)?, before, now })
+}
+
+fn refused_until(now: Timestamp) -> i64 {
+    now.earlier(REFUSAL_RETENTION).as_micros()
+}
+
+fn any_expired(conn: &Connection, now: Timestamp) -> Result<bool, StoreError> {
+    let looks = [
+        ("SELECT 1 FROM idempotency WHERE expires_at <= ?1", now.as_micros()),
+        ("SELECT 1 FROM received WHERE expires_at <= ?1", now.as_micros()),
+        ("SELECT 1 FROM door WHERE retires_at <= ?1", now.as_micros()),
+        ("SELECT 1 FROM refusal WHERE at <= ?1", refused_until(now)),
+    ];
+    for (sql, until) in looks {
+        if conn.prepare_cached(sql)?.exists([until])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Removes one step of each kind. `true`: there may be more.
+fn drop_expired(work: &mut Work<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    let drop = |sql: &str, until: i64| -> Result<usize, StoreError> {
+        Ok(work.conn.prepare_cached(sql)?.execute((until, RETENTION_STEP_ROWS))?)
+    };
+    let dropped = [
+        drop(
+            "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE expires_at <= ?1 LIMIT ?2)",
+            now.as_micros(),
+        )?,
+        drop(
+            "DELETE FROM received WHERE key IN (SELECT key FROM received WHERE expires_at <= ?1 LIMIT ?2)",
+            now.as_micros(),
+        )?,
+        drop(
+            "DELETE FROM door WHERE hash IN (SELECT hash FROM door WHERE retires_at <= ?1 LIMIT ?2)",
+            now.as_micros(),
+        )?,
+        drop(
+            "DELETE FROM refusal WHERE (source, id) IN (SELECT source, id FROM refusal WHERE at <= ?1 LIMIT ?2)",
+            refused_until(now),
+        )?,
+    ];
+    if dropped[3] > 0 {
+        work.memo.forget_refusals();
+    }
+    Ok(dropped.contains(&(RETENTION_STEP_ROWS as usize)))
 }
 
 pub(super) fn forget(work: &mut Work<'_>, found: &Found) -> Result<Forgotten, StoreError> {
@@ -80,16 +127,14 @@ pub(super) fn forget(work: &mut Work<'_>, found: &Found) -> Result<Forgotten, St
         drop_body(conn, *app, *id)?;
     }
     let step = RETENTION_STEP_ROWS as usize;
-    let keys =
-        "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE expires_at <= ?1 LIMIT ?2)";
-    let keys_count = conn.prepare_cached(keys)?.execute((found.now.as_micros(), RETENTION_STEP_ROWS))?;
+    let more_expired = drop_expired(work, found.now)?;
     tracing::debug!(messages_count, before = %found.before, "old messages removed");
     Ok(Forgotten {
         messages_count,
         bodies_count: found.bodies.len() as u64,
         more: messages_count > 0 && found.messages.len() == step
             || found.bodies.len() == step
-            || keys_count == step,
+            || more_expired,
     })
 }
 

@@ -1,6 +1,7 @@
 //! From rows to values, in one place for each table.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use posthaste_core::Secret;
@@ -15,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
+use crate::origin;
 use crate::seal::Vault;
 
 impl From<rusqlite::Error> for StoreError {
@@ -39,12 +41,12 @@ pub(super) fn maybe_at(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<T
     Ok(row.get::<_, Option<i64>>(index)?.map(Timestamp::from_micros))
 }
 
-fn rate(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<NonZeroU16>> {
+pub(super) fn rate(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<NonZeroU16>> {
     Ok(row.get::<_, Option<u16>>(index)?.and_then(NonZeroU16::new))
 }
 
 // Names were checked before they were stored: one that no longer passes is a row that somebody else wrote.
-fn uid(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Uid>> {
+pub(super) fn uid(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Uid>> {
     Ok(row.get_ref(index)?.as_str_or_null()?.and_then(|text| Uid::parse(text).ok()))
 }
 
@@ -62,13 +64,40 @@ fn split<T>(text: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
     text.into_iter().flat_map(|t| t.split('|')).filter(|name| !name.is_empty()).filter_map(parse).collect()
 }
 
+/// What an app is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A customer of the sender.
+    Customer,
+    /// The environment's own operational webhooks: never found by name.
+    Operational,
+    /// What one source received: found by its id, and in no list.
+    Source,
+}
+
+impl Role {
+    pub(super) const fn number(self) -> i64 {
+        match self {
+            Self::Customer => 0,
+            Self::Operational => 1,
+            Self::Source => 2,
+        }
+    }
+
+    fn from_number(number: i64) -> Self {
+        [Self::Operational, Self::Source].into_iter().find(|r| r.number() == number).unwrap_or(Self::Customer)
+    }
+}
+
+/// An app by our id, of a customer or of a source, or by a customer's uid.
 pub(super) fn find_app(
     conn: &Connection,
     environment: EnvironmentId,
     reference: &Reference,
 ) -> Result<Option<AppId>, StoreError> {
     if let Some(app) = reference.id::<posthaste_core::id::AppKind>() {
-        let sql = "SELECT id FROM app WHERE id = ?1 AND environment = ?2 AND kind = 0 AND deleted_at IS NULL";
+        let sql =
+            "SELECT id FROM app WHERE id = ?1 AND environment = ?2 AND kind <> 1 AND deleted_at IS NULL";
         let found = conn
             .prepare_cached(sql)?
             .query_row(params![app.as_bytes(), environment.0], |r| id(r, 0))
@@ -96,7 +125,7 @@ pub(super) fn find_operational_app(
 pub(super) const APP_COLUMNS: &str =
     "environment, kind, id, uid, name, rate, metadata, created_at, updated_at";
 
-pub(super) fn app(row: &Row<'_>) -> rusqlite::Result<(EnvironmentId, bool, App)> {
+pub(super) fn app(row: &Row<'_>) -> rusqlite::Result<(EnvironmentId, Role, App)> {
     let metadata: String = row.get(6)?;
     let app = App {
         id: id(row, 2)?,
@@ -107,14 +136,14 @@ pub(super) fn app(row: &Row<'_>) -> rusqlite::Result<(EnvironmentId, bool, App)>
         created_at: at(row, 7)?,
         updated_at: at(row, 8)?,
     };
-    Ok((EnvironmentId(row.get(0)?), row.get::<_, i64>(1)? == 1, app))
+    Ok((EnvironmentId(row.get(0)?), Role::from_number(row.get(1)?), app))
 }
 
 /// An app, deleted or not.
 pub(super) fn read_app(
     conn: &Connection,
     app_id: AppId,
-) -> Result<Option<(EnvironmentId, bool, App)>, StoreError> {
+) -> Result<Option<(EnvironmentId, Role, App)>, StoreError> {
     let sql = format!("SELECT {APP_COLUMNS} FROM app WHERE id = ?1");
     Ok(conn.prepare_cached(&sql)?.query_row([app_id.as_bytes()], app).optional()?)
 }
@@ -222,25 +251,33 @@ pub(super) fn read_endpoint(
     rows.next()?.map(|row| endpoint(row, vault, app_rate)).transpose()
 }
 
-/// Of the table `message m`; the body is `b.bytes` of a join, or NULL.
+/// Of the table `message m`; behind them come [`BODY_COLUMNS`] of a join, or two NULLs.
 pub(super) const MESSAGE_COLUMNS: &str =
     "m.id, m.app, m.event_type, m.event_id, m.channels, m.tags, m.created_at, m.deliver_at";
 
-/// A message from [`MESSAGE_COLUMNS`] that begin at column `first`, and its body behind them.
-pub(super) fn message(row: &Row<'_>, first: usize) -> Result<Message, StoreError> {
+/// Of the table `body b`.
+pub(super) const BODY_COLUMNS: &str = "b.bytes, b.origin";
+
+/// A message from [`MESSAGE_COLUMNS`] that begin at column `first`, and its body and origin behind them.
+pub(super) fn message(row: &Row<'_>, first: usize, vault: &Vault) -> Result<Message, StoreError> {
     let bad = |e: rusqlite::types::FromSqlError| corrupt("message", e);
     let event_type = row.get_ref(first + 2)?.as_str().map_err(bad)?;
     let channels = row.get_ref(first + 4)?.as_str_or_null().map_err(bad)?;
     let tags = row.get_ref(first + 5)?.as_str_or_null().map_err(bad)?;
     let body = row.get_ref(first + 8)?.as_blob_or_null().map_err(bad)?;
+    let id: MessageId = id(row, first)?;
+    let origin = row.get_ref(first + 9)?.as_blob_or_null().map_err(bad)?;
+    let origin = origin.map(|sealed| origin::open(vault, id.as_bytes(), sealed)).transpose();
+    let origin = origin.map_err(|e| corrupt("body", format!("{id}: {e}")))?;
     Ok(Message {
-        id: id(row, first)?,
-        app: id(row, first + 1)?,
+        id,
+        app: self::id(row, first + 1)?,
         event_type: EventTypeName::parse(event_type).map_err(|e| corrupt("message", e))?,
         event_id: uid(row, first + 3)?,
         channels: split(channels, |n| Channel::parse(n).ok()),
         tags: split(tags, |n| Tag::parse(n).ok()),
         body: body.map(Bytes::copy_from_slice),
+        origin: origin.map(Arc::new),
         created_at: at(row, first + 6)?,
         deliver_at: maybe_at(row, first + 7)?,
     })
@@ -249,16 +286,17 @@ pub(super) fn message(row: &Row<'_>, first: usize) -> Result<Message, StoreError
 /// One message with its body.
 pub(super) fn read_message(
     conn: &Connection,
+    vault: &Vault,
     app: AppId,
     id: MessageId,
 ) -> Result<Option<Message>, StoreError> {
     let sql = format!(
-        "SELECT {MESSAGE_COLUMNS}, b.bytes FROM message m LEFT JOIN body b ON b.id = m.body \
+        "SELECT {MESSAGE_COLUMNS}, {BODY_COLUMNS} FROM message m LEFT JOIN body b ON b.id = m.body \
          WHERE m.app = ?1 AND m.id = ?2"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![app.as_bytes(), id.as_bytes()])?;
-    rows.next()?.map(|row| message(row, 0)).transpose()
+    rows.next()?.map(|row| message(row, 0, vault)).transpose()
 }
 
 /// A message by our id or by the caller's.

@@ -29,6 +29,7 @@ pub(super) struct Effects {
     pub(super) claimed: Vec<Claimed>,
     pub(super) due: Vec<(EndpointId, Timestamp)>,
     pub(super) job: bool,
+    pub(super) source_changed: bool,
     pub(super) waiting_delta: i64,
     pub(super) in_flight_delta: i64,
 }
@@ -128,6 +129,7 @@ struct Shared {
     commands: AtomicU64,
     waiting: AtomicI64,
     in_flight: AtomicI64,
+    source_changes: AtomicU64,
 }
 
 impl Writer {
@@ -179,6 +181,10 @@ impl Writer {
     pub(super) fn backlog(&self) -> Backlog {
         let count = |counter: &AtomicI64| u64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(0);
         Backlog { waiting_count: count(&self.shared.waiting), in_flight_count: count(&self.shared.in_flight) }
+    }
+
+    pub(super) fn source_changes(&self) -> u64 {
+        self.shared.source_changes.load(Ordering::Acquire)
     }
 
     pub(super) fn commits(&self) -> Commits {
@@ -286,6 +292,8 @@ impl Thread {
     fn settle(&self, effects: Effects, engine: &Engine) {
         self.shared.waiting.fetch_add(effects.waiting_delta, Ordering::Relaxed);
         self.shared.in_flight.fetch_add(effects.in_flight_delta, Ordering::Relaxed);
+        // Release, and Acquire where it is read: who sees the number also finds what is on disk.
+        self.shared.source_changes.fetch_add(u64::from(effects.source_changed), Ordering::Release);
         let Some((engine, _)) = engine else { return };
         if !effects.claimed.is_empty() {
             engine.take(effects.claimed);

@@ -8,7 +8,7 @@ use posthaste_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::super::pages::Listing;
-use super::super::rows;
+use super::super::rows::{self, Role};
 use super::super::writer::Work;
 use crate::directory::Made;
 use crate::error::{ChangeError, StoreError};
@@ -31,15 +31,15 @@ pub(in super::super) fn create(
     {
         return if if_exists { read(work.conn, id).map(Made::Existed) } else { Err(TAKEN) };
     }
-    insert(work, environment, new, false, now)?;
+    insert(work, environment, new, Role::Customer, now)?;
     Ok(Made::Created(read(work.conn, new.id)?))
 }
 
-pub(super) fn insert(
+pub(in super::super) fn insert(
     work: &mut Work<'_>,
     environment: EnvironmentId,
     new: &NewApp,
-    operational: bool,
+    role: Role,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO app (id, environment, kind, uid, name, rate, metadata, created_at, updated_at) \
@@ -47,7 +47,7 @@ pub(super) fn insert(
     work.conn.prepare_cached(sql)?.execute(params![
         new.id.as_bytes(),
         environment.0,
-        operational,
+        role.number(),
         new.uid.as_ref().map(Uid::as_str),
         new.name,
         new.rate_per_second.map(std::num::NonZeroU16::get),
@@ -83,6 +83,13 @@ pub(super) fn get(
     read(conn, id)
 }
 
+/// A customer's app. Those of sources are changed and deleted with their source.
+fn customer(conn: &Connection, environment: EnvironmentId, app: &Reference) -> Result<App, ChangeError> {
+    let id = rows::find_app(conn, environment, app)?.ok_or(NOT_FOUND)?;
+    let found = rows::read_app(conn, id)?.filter(|(_, role, _)| *role == Role::Customer);
+    found.map(|(_, _, app)| app).ok_or(NOT_FOUND)
+}
+
 pub(super) fn list(
     conn: &Connection,
     environment: EnvironmentId,
@@ -103,7 +110,7 @@ pub(super) fn change(
     change: AppChange,
     now: Timestamp,
 ) -> Result<App, ChangeError> {
-    let mut app = get(work.conn, environment, app)?;
+    let mut app = customer(work.conn, environment, app)?;
     if let Some(uid) = change.uid {
         let other = uid.as_ref().map(|uid| find_by_uid(work.conn, environment, uid)).transpose()?.flatten();
         if other.is_some_and(|other| other != app.id) {
@@ -137,7 +144,13 @@ pub(super) fn delete(
     app: &Reference,
     now: Timestamp,
 ) -> Result<(), ChangeError> {
-    let id = rows::find_app(work.conn, environment, app)?.ok_or(NOT_FOUND)?;
+    let id = customer(work.conn, environment, app)?.id;
+    end(work, id, now)?;
+    Ok(())
+}
+
+/// Ends an app with its endpoints and tokens.
+pub(in super::super) fn end(work: &mut Work<'_>, id: AppId, now: Timestamp) -> Result<(), StoreError> {
     let endpoints = delete_rows(work.conn, id, now)?;
     work.memo.forget_names(id);
     // What waits for its endpoints ends now.

@@ -13,7 +13,8 @@ use rusqlite::{Connection, params};
 
 use super::super::intake::tell;
 use super::super::pages::Listing;
-use super::super::rows;
+use super::super::rows::{self, Role};
+use super::super::sources;
 use super::super::writer::Work;
 use super::apps;
 use crate::directory::{Owner, RotateSecret};
@@ -40,6 +41,7 @@ fn find_owner(
 ) -> Result<Option<App>, ChangeError> {
     let id = match owner {
         Owner::App(app) => Some(rows::find_app(conn, environment, app)?.ok_or(APP_NOT_FOUND)?),
+        Owner::Source(source) => Some(sources::find_app(conn, environment, source)?),
         Owner::Operational => rows::find_operational_app(conn, environment)?,
     };
     let Some(id) = id else { return Ok(None) };
@@ -63,7 +65,7 @@ fn owner_for_new(
         rate_per_second: None,
         metadata: std::collections::BTreeMap::new(),
     };
-    apps::insert(work, environment, &new, true, now)?;
+    apps::insert(work, environment, &new, Role::Operational, now)?;
     find_owner(work.conn, environment, owner)?.ok_or(APP_NOT_FOUND)
 }
 

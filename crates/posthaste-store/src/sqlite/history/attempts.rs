@@ -14,6 +14,7 @@ use super::messages::Conditions;
 use crate::error::{ChangeError, StoreError};
 use crate::history::{AttemptFilter, AttemptRow, Status};
 use crate::page::{Page, PageRequest};
+use crate::seal::Vault;
 
 const COLUMNS: &str = "a.message, a.id, a.endpoint, a.url, a.manual, a.started_at, a.dns_us, a.connect_us, a.tls_us, \
      a.first_byte_us, a.total_us, a.remote, a.status, a.failure, a.detail, a.headers, a.body, a.truncated";
@@ -53,7 +54,7 @@ fn header(line: &[u8]) -> Option<(String, Bytes)> {
     Some((name.to_owned(), Bytes::copy_from_slice(&line[colon + 2..])))
 }
 
-fn read(row: &Row<'_>) -> Result<AttemptRow, StoreError> {
+fn read(row: &Row<'_>, vault: &Vault) -> Result<AttemptRow, StoreError> {
     let outcome = outcome(row)?;
     let status = if outcome.is_success() { Status::Success } else { Status::Fail };
     let remote: Option<String> = row.get(11)?;
@@ -74,21 +75,23 @@ fn read(row: &Row<'_>) -> Result<AttemptRow, StoreError> {
         remote: remote.and_then(|text| text.parse().ok()),
         outcome,
     };
-    let message = rows::message(row, COLUMNS_COUNT)?;
+    let message = rows::message(row, COLUMNS_COUNT, vault)?;
     Ok(AttemptRow { attempt, status, message: Some(message) })
 }
 
 fn select(conditions: &str) -> String {
     format!(
-        "SELECT {COLUMNS}, {}, b.bytes FROM attempt a \
+        "SELECT {COLUMNS}, {}, {} FROM attempt a \
          JOIN message m ON m.app = :app AND m.id = a.message LEFT JOIN body b ON b.id = m.body \
          WHERE {conditions}",
-        rows::MESSAGE_COLUMNS
+        rows::MESSAGE_COLUMNS,
+        rows::BODY_COLUMNS
     )
 }
 
 pub(super) fn list(
     conn: &Connection,
+    vault: &Vault,
     of: &Of,
     filter: &AttemptFilter,
     page: &PageRequest<AttemptId>,
@@ -117,7 +120,12 @@ pub(super) fn list(
         values.push((":class", class as &dyn ToSql));
     }
     let select = select(&(sql + &conditions.sql()));
-    Listing { select: &select, key: "a.id", values }.page(conn, page, |id| *id.as_bytes(), read)
+    Listing { select: &select, key: "a.id", values }.page(
+        conn,
+        page,
+        |id| *id.as_bytes(),
+        |row| read(row, vault),
+    )
 }
 
 fn status_sql(status: Option<Status>) -> &'static str {
@@ -136,6 +144,7 @@ fn status_sql(status: Option<Status>) -> &'static str {
 
 pub(super) fn get(
     conn: &Connection,
+    vault: &Vault,
     app: AppId,
     message: MessageId,
     attempt: AttemptId,
@@ -146,7 +155,7 @@ pub(super) fn get(
         &[(":app", app.as_bytes()), (":message", message.as_bytes()), (":id", attempt.as_bytes())];
     let mut found = statement.query(values).map_err(StoreError::from)?;
     let row = found.next().map_err(StoreError::from)?.ok_or(ChangeError::NotFound("attempt"))?;
-    Ok(read(row)?)
+    Ok(read(row, vault)?)
 }
 
 pub(super) fn expunge(conn: &Connection, message: MessageId, attempt: AttemptId) -> Result<(), ChangeError> {

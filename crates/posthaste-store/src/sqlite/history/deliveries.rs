@@ -62,6 +62,7 @@ pub(super) fn of_message(
 
 pub(super) fn of_endpoint(
     conn: &Connection,
+    vault: &Vault,
     app: AppId,
     endpoint: EndpointId,
     filter: &AttemptFilter,
@@ -77,17 +78,19 @@ pub(super) fn of_endpoint(
         Some(Status::Fail) => " AND d.state = 3",
     };
     let select = format!(
-        "SELECT {STATE_COLUMNS}, {}, b.bytes FROM delivery d \
+        "SELECT {STATE_COLUMNS}, {}, {} FROM delivery d \
          JOIN message m ON m.app = :app AND m.id = d.message LEFT JOIN body b ON b.id = m.body \
          WHERE d.endpoint = :endpoint{status}{}",
         rows::MESSAGE_COLUMNS,
+        rows::BODY_COLUMNS,
         conditions.sql()
     );
     let mut values = conditions.values();
     values.push((":app", app.as_bytes()));
     values.push((":endpoint", endpoint.as_bytes()));
     let listing = Listing { select: &select, key: "d.message", values };
-    let read = |row: &Row<'_>| Ok(Attempted { state: state(row, 0)?, message: rows::message(row, 5)? });
+    let read =
+        |row: &Row<'_>| Ok(Attempted { state: state(row, 0)?, message: rows::message(row, 5, vault)? });
     listing.page(conn, page, |id| *id.as_bytes(), read)
 }
 

@@ -13,9 +13,11 @@ use super::super::rows;
 use crate::error::{ChangeError, StoreError};
 use crate::history::MessageFilter;
 use crate::page::{Page, PageRequest};
+use crate::seal::Vault;
 
 pub(super) fn get(
     conn: &Connection,
+    vault: &Vault,
     app: AppId,
     id: MessageId,
     with_body: bool,
@@ -25,18 +27,22 @@ pub(super) fn get(
     let values = named_params! { ":app": app.as_bytes(), ":id": id.as_bytes() };
     let mut found = statement.query(values).map_err(StoreError::from)?;
     let row = found.next().map_err(StoreError::from)?.ok_or(ChangeError::NotFound("message"))?;
-    Ok(rows::message(row, 0)?)
+    Ok(rows::message(row, 0, vault)?)
 }
 
 /// Without bodies they are not even touched.
 fn select(with_body: bool) -> String {
-    let (body, join) =
-        if with_body { ("b.bytes", "LEFT JOIN body b ON b.id = m.body") } else { ("NULL", "") };
+    let (body, join) = if with_body {
+        (rows::BODY_COLUMNS, "LEFT JOIN body b ON b.id = m.body")
+    } else {
+        ("NULL, NULL", "")
+    };
     format!("SELECT {}, {body} FROM message m {join} WHERE m.app = :app", rows::MESSAGE_COLUMNS)
 }
 
 pub(super) fn list(
     conn: &Connection,
+    vault: &Vault,
     app: AppId,
     filter: &MessageFilter,
     page: &PageRequest<MessageId>,
@@ -47,7 +53,7 @@ pub(super) fn list(
     let mut values = conditions.values();
     values.push((":app", app.as_bytes()));
     let listing = Listing { select: &select, key: "m.id", values };
-    listing.page(conn, page, |id| *id.as_bytes(), |row| rows::message(row, 0))
+    listing.page(conn, page, |id| *id.as_bytes(), |row| rows::message(row, 0, vault))
 }
 
 /// A message filter as conditions on `message m`, and its times as a range of ids.

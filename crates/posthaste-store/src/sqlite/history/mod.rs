@@ -57,11 +57,11 @@ impl History for SqliteStore {
         message: &Reference,
         with_body: bool,
     ) -> Result<Message, ChangeError> {
-        let (whose, message) = (Whose::new(environment, app), message.clone());
+        let (whose, message, vault) = (Whose::new(environment, app), message.clone(), self.vault.clone());
         self.reader
             .list(move |conn| {
                 let (app, id) = whose.message(conn, &message)?;
-                messages::get(conn, app, id, with_body)
+                messages::get(conn, &vault, app, id, with_body)
             })
             .await
     }
@@ -74,9 +74,9 @@ impl History for SqliteStore {
         page: PageRequest<MessageId>,
         with_body: bool,
     ) -> Result<Page<Message>, ChangeError> {
-        let (whose, filter) = (Whose::new(environment, app), filter.clone());
+        let (whose, filter, vault) = (Whose::new(environment, app), filter.clone(), self.vault.clone());
         self.reader
-            .list(move |conn| Ok(messages::list(conn, whose.app(conn)?, &filter, &page, with_body)?))
+            .list(move |conn| Ok(messages::list(conn, &vault, whose.app(conn)?, &filter, &page, with_body)?))
             .await
     }
 
@@ -89,6 +89,7 @@ impl History for SqliteStore {
         page: PageRequest<AttemptId>,
     ) -> Result<Page<AttemptRow>, ChangeError> {
         let (whose, message, filter) = (Whose::new(environment, app), message.clone(), filter.clone());
+        let vault = self.vault.clone();
         self.reader
             .list(move |conn| {
                 let (app, message) = whose.message(conn, &message)?;
@@ -97,7 +98,7 @@ impl History for SqliteStore {
                     None => None,
                 };
                 let of = attempts::Of { app, message: Some(message), endpoint };
-                Ok(attempts::list(conn, &of, &filter, &page)?)
+                Ok(attempts::list(conn, &vault, &of, &filter, &page)?)
             })
             .await
     }
@@ -111,11 +112,12 @@ impl History for SqliteStore {
         page: PageRequest<AttemptId>,
     ) -> Result<Page<AttemptRow>, ChangeError> {
         let (whose, endpoint, filter) = (Whose::new(environment, app), endpoint.clone(), filter.clone());
+        let vault = self.vault.clone();
         self.reader
             .list(move |conn| {
                 let (app, endpoint) = whose.endpoint(conn, &endpoint)?;
                 let of = attempts::Of { app, message: None, endpoint: Some(endpoint) };
-                Ok(attempts::list(conn, &of, &filter, &page)?)
+                Ok(attempts::list(conn, &vault, &of, &filter, &page)?)
             })
             .await
     }
@@ -127,11 +129,11 @@ impl History for SqliteStore {
         message: &Reference,
         attempt: AttemptId,
     ) -> Result<AttemptRow, ChangeError> {
-        let (whose, message) = (Whose::new(environment, app), message.clone());
+        let (whose, message, vault) = (Whose::new(environment, app), message.clone(), self.vault.clone());
         self.reader
             .list(move |conn| {
                 let (app, message) = whose.message(conn, &message)?;
-                attempts::get(conn, app, message, attempt)
+                attempts::get(conn, &vault, app, message, attempt)
             })
             .await
     }
@@ -161,10 +163,11 @@ impl History for SqliteStore {
         page: PageRequest<MessageId>,
     ) -> Result<Page<Attempted>, ChangeError> {
         let (whose, endpoint, filter) = (Whose::new(environment, app), endpoint.clone(), filter.clone());
+        let vault = self.vault.clone();
         self.reader
             .list(move |conn| {
                 let (app, endpoint) = whose.endpoint(conn, &endpoint)?;
-                Ok(deliveries::of_endpoint(conn, app, endpoint, &filter, &page)?)
+                Ok(deliveries::of_endpoint(conn, &vault, app, endpoint, &filter, &page)?)
             })
             .await
     }
