@@ -20,7 +20,7 @@ use crate::pressure::{Concurrency, RateLimit};
 pub struct LaneLimits {
     /// Claimed deliveries that wait in one lane.
     pub lane_depth_max: usize,
-    /// Bytes of bodies that wait in all lanes together.
+    /// Bytes of bodies and headers that wait in all lanes together.
     pub held_bytes_max: usize,
     /// Attempts under way at once, over all endpoints.
     pub in_flight_max: usize,
@@ -299,7 +299,9 @@ impl Lanes {
 }
 
 fn weight(claimed: &Claimed) -> usize {
-    claimed.message.body.as_ref().map_or(0, bytes::Bytes::len)
+    let message = &claimed.message;
+    message.body.as_ref().map_or(0, bytes::Bytes::len)
+        + message.origin.as_ref().map_or(0, |origin| origin.weight())
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::error::Error as _;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
+use http::Request;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Method, Request};
+use http::uri::{PathAndQuery, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -70,17 +71,37 @@ pub(super) enum Broken {
 }
 
 /// Our request as HTTP/1.1: path and query as in the URL, and the host that the URL names.
-pub(super) fn prepare(route: &Route, outbound: Outbound) -> Request<Full<Bytes>> {
+pub(super) fn prepare(route: &Route, outbound: Outbound) -> Result<Request<Full<Bytes>>, Failure> {
+    let uri = match outbound.query.as_str() {
+        "" => route.uri.clone(),
+        query => with_query(&route.uri, query)?,
+    };
     let mut request = Request::new(Full::new(outbound.body));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = route.uri.clone();
+    *request.method_mut() = outbound.method;
+    *request.uri_mut() = uri;
     let headers = request.headers_mut();
     *headers = outbound.headers;
     for name in FRAMING {
         headers.remove(name);
     }
     headers.insert(HOST, route.authority.clone());
-    request
+    Ok(request)
+}
+
+/// Appends `query` byte for byte.
+fn with_query(uri: &Uri, query: &str) -> Result<Uri, Failure> {
+    let joint = match uri.query() {
+        None => "?",
+        Some("") => "",
+        Some(_) => "&",
+    };
+    // Where it would end the query, or the line, it is no query.
+    let fit = !query.bytes().any(|byte| byte <= b' ' || byte == b'#' || byte == 0x7F);
+    let joined = PathAndQuery::try_from(format!("{uri}{joint}{query}"));
+    let joined = joined.ok().filter(|_| fit);
+    joined
+        .map(Uri::from)
+        .ok_or_else(|| failure(FailureKind::Request, "the query cannot be written into a request"))
 }
 
 pub(super) async fn run(

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use posthaste_core::attempt::{Failure, FailureKind, Outcome, Timing};
 use posthaste_core::target::{TargetPolicy, judge_addresses};
 use rustls::pki_types::CertificateDer;
@@ -35,11 +35,16 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same sentence for every target that is refused: it tells nobody what the network looks like.
 const BLOCKED: &str = "the target is not a public address, and is not allowed by name";
 
-/// A request about to leave: a POST.
+/// A request about to leave.
 #[derive(Debug, Clone)]
 pub struct Outbound {
+    /// The method.
+    pub method: Method,
     /// Where to. Judged anew each time.
     pub url: String,
+    /// What comes behind the URL's own query, as it is; empty: nothing. Apart from the URL, which is judged and
+    /// remembered without it.
+    pub query: String,
     /// All headers but `Host` and those that frame the body, which are ours: they are replaced.
     pub headers: HeaderMap,
     /// The body.
@@ -142,7 +147,7 @@ impl Shared {
     async fn exchange(&self, outbound: Outbound, progress: &mut Progress) -> Result<Answered, Failure> {
         let route = self.routes.find(&outbound.url, &self.policy)?;
         let addresses = self.addresses(&route, progress).await?;
-        let mut request = exchange::prepare(&route, outbound);
+        let mut request = exchange::prepare(&route, outbound)?;
         // A kept connection may have been closed by the other side just now. If it was, and nothing of the request
         // left, the request goes out once more, on a new one.
         if let Some(connection) = self.pool.take(&route, &addresses) {

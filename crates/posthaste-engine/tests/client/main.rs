@@ -8,6 +8,7 @@ mod tls;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use posthaste_core::attempt::{Failure, FailureKind, Outcome, Reply};
 use posthaste_core::limits::{RESPONSE_BODY_BYTES_MAX, RESPONSE_HEADER_BYTES_MAX};
 use posthaste_engine::client::{Client, ClientSettings, Outbound, Sent};
@@ -61,6 +62,45 @@ async fn a_request_has_the_path_the_host_and_the_body_that_it_was_given() {
         receiver.address
     );
     assert_eq!(request, expected);
+}
+
+#[tokio::test]
+async fn a_query_that_came_apart_is_appended_byte_for_byte() {
+    let mut receiver = Receiver::answering(OK).await;
+    let cases = [
+        ("/in", "a=%7b&b='1'&c=\\", "/in?a=%7b&b='1'&c=\\"),
+        ("/in?own=1#there", "a=b?c", "/in?own=1&a=b?c"),
+        ("/in?", "a", "/in?a"),
+        ("", "a=b", "/?a=b"),
+        ("/in", "&a&&", "/in?&a&&"),
+    ];
+    for (path, query, expected) in cases {
+        let client = client();
+        let request = Outbound { query: query.to_owned(), ..post(receiver.url(path)) };
+        assert_eq!(reply(client.send(request).await).status, 200, "{query}");
+        let head = receiver.request().await;
+        assert_eq!(head.lines().next(), Some(&*format!("POST {expected} HTTP/1.1")));
+    }
+    for query in ["a b", "a#b", "a\r\nx: y", "a\u{7F}"] {
+        let request = Outbound { query: query.to_owned(), ..post(receiver.url("/")) };
+        assert_eq!(failed(client().send(request).await).kind, FailureKind::Request, "{query:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_carried_one_method_carries_the_next() {
+    let no_body = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let mut receiver = Receiver::running(vec![vec![Step::AnswerAll(no_body.into())]]).await;
+    let client = client();
+    for method in [Method::HEAD, Method::GET, Method::PUT, Method::PATCH, Method::DELETE, Method::POST] {
+        let expected = format!("{method} / HTTP/1.1");
+        let request = Outbound { method, ..post(receiver.url("/")) };
+        assert_eq!(reply(client.send(request).await).status, 200);
+        let head = receiver.request().await;
+        assert_eq!(head.lines().next(), Some(&*expected));
+        assert!(head.ends_with("content-length: 7\r\n\r\n{\"a\":1}"), "{head}");
+    }
+    assert_eq!(receiver.connections(), 1);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use posthaste_core::target::TargetPolicy;
 use posthaste_engine::client::{Client, ClientSettings, Outbound, Resolver};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -170,7 +170,14 @@ pub(crate) fn post(url: impl Into<String>) -> Outbound {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", "application/json".parse().unwrap());
     let body = Bytes::from_static(b"{\"a\":1}");
-    Outbound { url: url.into(), headers, body, timeout: Duration::from_secs(10) }
+    Outbound {
+        method: Method::POST,
+        url: url.into(),
+        query: String::new(),
+        headers,
+        body,
+        timeout: Duration::from_secs(10),
+    }
 }
 
 /// A deadline that a test can wait for.

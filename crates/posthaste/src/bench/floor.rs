@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::post;
 use bytes::Bytes;
 use posthaste_core::Secret;
@@ -56,7 +56,8 @@ async fn forward(State(floor): State<Arc<Floor>>, headers: HeaderMap, body: Byte
             }
         }
         headers.insert("webhook-timestamp", now.as_secs().into());
-        let outbound = Outbound { url, headers, body, timeout: Duration::from_secs(15) };
+        let (method, query, timeout) = (Method::POST, String::new(), Duration::from_secs(15));
+        let outbound = Outbound { method, url, query, headers, body, timeout };
         floor.client.send(outbound).await;
     });
     StatusCode::ACCEPTED
