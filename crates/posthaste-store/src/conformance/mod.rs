@@ -11,6 +11,7 @@ pub mod directory;
 pub mod history;
 pub mod intake;
 pub mod queue;
+pub mod sources;
 pub mod world;
 
 pub use world::World;
@@ -109,6 +110,41 @@ macro_rules! for_each_promise {
                 the_history_of_another_environment_is_not_found
                 an_open_store_answers_a_ping
             }
+            sources {
+                what_was_received_is_there_with_its_origin_and_a_delivery_for_each_endpoint
+                what_is_received_is_handed_over_leased_with_its_origin
+                event_types_decide_which_endpoints_get_what_was_received
+                what_was_received_and_nobody_wanted_is_kept
+                a_key_that_comes_again_is_answered_with_the_first_message_and_only_counted
+                without_a_key_or_with_another_a_request_is_new
+                the_same_key_at_another_source_is_another
+                a_key_is_free_again_after_its_window_whether_or_not_it_was_swept
+                of_requests_that_race_with_one_key_one_becomes_a_message
+                a_repetition_of_a_message_that_was_forgotten_is_still_known
+                nothing_is_received_at_a_source_that_is_unknown_foreign_or_deleted
+                an_expunged_message_keeps_no_origin
+                a_source_reads_back_as_it_was_made_by_id_by_uid_and_by_its_door
+                the_uid_of_a_source_is_taken_until_it_is_deleted
+                a_source_changes_in_what_the_change_names_and_nothing_else
+                sources_are_listed_by_id_both_ways_in_their_environment_only
+                a_source_of_another_environment_or_a_deleted_one_is_not_found
+                the_app_of_a_source_is_hidden_from_lists_and_ends_with_its_source_only
+                a_sources_endpoints_are_those_of_its_app
+                what_was_received_is_seen_resent_and_recovered_like_any_message
+                a_deleted_source_takes_its_endpoints_with_it_and_what_was_owed_ends
+                after_a_rotation_the_old_door_opens_for_its_grace
+                a_source_can_go_back_to_a_door_and_has_no_end_of_old_ones
+                each_change_of_a_source_shows_in_the_number_of_changes
+                while_a_source_is_paused_it_receives_and_nothing_goes_out
+                a_source_that_goes_on_sends_at_once_what_waited
+                a_retry_waits_for_the_end_of_a_pause_and_its_own_time
+                what_waits_for_a_deleted_endpoint_of_a_paused_source_ends
+                a_refused_request_reads_back_at_its_own_source
+                of_a_long_refused_body_the_beginning_is_kept_and_its_length
+                the_oldest_refused_requests_go_when_a_source_has_too_many
+                nothing_is_kept_of_what_a_source_that_is_gone_refused
+                refused_requests_are_forgotten_in_time_and_counted_anew
+            }
         }
     };
 }
@@ -122,7 +158,8 @@ mod tests {
             include_str!("intake.rs"),
             include_str!("queue.rs"),
             include_str!("directory.rs"),
-            include_str!("history.rs")
+            include_str!("history.rs"),
+            include_str!("sources.rs")
         );
         for line in written.lines() {
             let Some(rest) = line.strip_prefix("pub async fn ") else { continue };

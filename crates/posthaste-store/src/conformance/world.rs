@@ -13,6 +13,8 @@ use posthaste_core::dice::{Dice, TestDice, roll};
 use posthaste_core::endpoint::{Endpoint, EndpointChange, Filter, NewEndpoint};
 use posthaste_core::id::{AppId, AttemptId, EndpointId, Id, Kind, MessageId};
 use posthaste_core::name::EventTypeName;
+use posthaste_core::origin::Origin;
+use posthaste_core::source::{Config, Door, NewSource, Rules, Source, SourceChange};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::{Clock as _, TestClock, Timestamp};
 
@@ -22,6 +24,7 @@ use crate::history::{AttemptFilter, AttemptRow, Destination};
 use crate::intake::{IdempotencyKey, NewMessage};
 use crate::page::{Order, PageRequest};
 use crate::queue::{HandOver, Record, Recorded};
+use crate::source::{DedupeKey, NewReceived, Received};
 
 /// How long leases last here.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -140,6 +143,72 @@ impl World {
     pub async fn deletes(&self, app: AppId, endpoint: EndpointId) {
         let (owner, endpoint) = (Owner::App(app.into()), Self::to(endpoint));
         self.store.delete_endpoint(self.environment, &owner, &endpoint, self.now()).await.unwrap();
+    }
+
+    /// A source about to be made.
+    pub fn new_source(&self) -> NewSource {
+        NewSource {
+            id: self.id(),
+            app: self.id(),
+            uid: None,
+            name: "A source".to_owned(),
+            provider: "github".to_owned(),
+            config: Config::new("{\"secret\":\"a-provider-secret\"}".to_owned()),
+            door: Door::fresh(&self.dice),
+            rules: Rules::default(),
+            paused: false,
+            metadata: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// Makes a source.
+    pub async fn source(&self) -> Source {
+        self.source_with(|_| {}).await
+    }
+
+    /// Makes a source that differs from the usual one.
+    pub async fn source_with(&self, differ: impl FnOnce(&mut NewSource)) -> Source {
+        let mut new = self.new_source();
+        differ(&mut new);
+        self.store.create_source(self.environment, new, self.now()).await.unwrap()
+    }
+
+    /// Pauses a source, or lets it go on.
+    pub async fn pauses(&self, source: &Source, paused: bool) {
+        let change = SourceChange { paused: Some(paused), ..SourceChange::default() };
+        let id = Self::to(source.id);
+        let changed = self.store.change_source(self.environment, &id, change, self.now()).await;
+        assert_eq!(changed.unwrap().paused, paused);
+    }
+
+    /// A request that passed the door of a source.
+    pub fn received(&self, source: &Source) -> NewReceived {
+        let headers = vec![("Content-Type".to_owned(), b"application/json".to_vec())];
+        NewReceived {
+            source: source.id,
+            app: source.app,
+            environment: self.environment,
+            id: self.id(),
+            event_type: EventTypeName::parse("push").unwrap(),
+            tags: vec![],
+            origin: Origin { method: "POST".to_owned(), query: String::new(), headers },
+            body: Bytes::from_static(b"{\"ref\":\"main\"}"),
+            dedupe: None,
+        }
+    }
+
+    /// A request that is known again by this number for an hour.
+    pub fn received_as(&self, source: &Source, number: u8) -> NewReceived {
+        let dedupe = Some(DedupeKey { hash: [number; 32], window: Duration::from_hours(1) });
+        NewReceived { dedupe, ..self.received(source) }
+    }
+
+    /// Takes a request in that is new.
+    pub async fn receives(&self, source: &Source) -> MessageId {
+        match self.store.receive(self.received(source), self.now()).await.unwrap() {
+            Received::New { message, .. } => message,
+            Received::Repeated { .. } => panic!("it is new"),
+        }
     }
 
     /// A message about to be accepted.
