@@ -16,9 +16,11 @@ use posthaste_core::attempt::{Outcome, Reply, Timing};
 use posthaste_core::delivery::{DeadLetter, DeliveryState};
 use posthaste_core::dice::TestDice;
 use posthaste_core::endpoint::{Endpoint, EndpointChange, Filter, NewEndpoint};
-use posthaste_core::id::{AppId, EndpointId, JobId, MessageId};
+use posthaste_core::id::{AppId, EndpointId, JobId, MessageId, SourceId};
 use posthaste_core::name::EventTypeName;
+use posthaste_core::origin::Origin;
 use posthaste_core::retry::RetrySchedule;
+use posthaste_core::source::{Config, Door, NewSource, Rules, Source, SourceChange};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::{Clock as _, Timestamp};
 use posthaste_engine::client::{Outbound, Sent};
@@ -30,8 +32,9 @@ use posthaste_store::directory::Owner;
 use posthaste_store::intake::NewMessage;
 use posthaste_store::page::{Order, PageRequest};
 use posthaste_store::queue::NewRecover;
+use posthaste_store::source::{NewReceived, Received};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
-use posthaste_store::{Directory as _, History as _, Intake as _, Queue as _};
+use posthaste_store::{Directory as _, History as _, Intake as _, Queue as _, Sources as _};
 use tokio::sync::watch;
 
 /// How long a test waits, in real time, for something that must happen.
@@ -182,6 +185,46 @@ impl Posthaste {
         self.store.create_endpoint(self.environment, owner, new, self.clock.now()).await.unwrap()
     }
 
+    async fn source(&self) -> Source {
+        let now = self.clock.now();
+        let new = NewSource {
+            id: SourceId::fresh(now, &*self.dice),
+            app: AppId::fresh(now, &*self.dice),
+            uid: None,
+            name: "A".to_owned(),
+            provider: "github".to_owned(),
+            config: Config::new("{}".to_owned()),
+            door: Door::fresh(&*self.dice),
+            rules: Rules::default(),
+            paused: false,
+            metadata: std::collections::BTreeMap::default(),
+        };
+        self.store.create_source(self.environment, new, now).await.unwrap()
+    }
+
+    async fn pauses(&self, source: &Source, paused: bool) {
+        let change = SourceChange { paused: Some(paused), ..SourceChange::default() };
+        let reference = Reference::new(source.id.to_string());
+        self.store.change_source(self.environment, &reference, change, self.clock.now()).await.unwrap();
+    }
+
+    async fn receives(&self, source: &Source) {
+        let now = self.clock.now();
+        let headers = vec![("Host".to_owned(), b"in".to_vec()), ("X-Bytes".to_owned(), b"\xFF".to_vec())];
+        let new = NewReceived {
+            source: source.id,
+            app: source.app,
+            environment: self.environment,
+            id: MessageId::fresh(now, &*self.dice),
+            event_type: EventTypeName::parse("push").unwrap(),
+            tags: vec![],
+            origin: Origin { method: "PUT".to_owned(), query: "a=b".to_owned(), headers },
+            body: Bytes::from_static(b"as it came"),
+            dedupe: None,
+        };
+        assert!(matches!(self.store.receive(new, now).await.unwrap(), Received::New { .. }));
+    }
+
     async fn accepts(&self, event_type: &str) -> MessageId {
         let now = self.clock.now();
         let id = MessageId::fresh(now, &*self.dice);
@@ -246,6 +289,49 @@ async fn a_message_arrives_byte_for_byte_and_signed() {
     verify(&signed, &request.body, &[key], now, Some(Duration::from_secs(1))).unwrap();
     posthaste.settles_with_waiting(0).await;
     assert_eq!(posthaste.state(id).await, DeliveryState::Delivered);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_source_received_arrives_as_it_came_also_when_it_is_tried_again() {
+    let posthaste = Posthaste::start().await;
+    let source = posthaste.source().await;
+    posthaste.endpoint(&Owner::Source(Reference::new(source.id.to_string())), "http://a/", None).await;
+    posthaste.receivers.behave("http://a/", Behaviour::Statuses([500].into()));
+    posthaste.receives(&source).await;
+    posthaste.receivers.got("http://a/", 1).await;
+    posthaste.settles_with_waiting(1).await;
+    posthaste.clock.advance(Duration::from_secs(6));
+    for request in posthaste.receivers.got("http://a/", 2).await {
+        assert_eq!((request.method.as_str(), &*request.query), ("PUT", "a=b"));
+        assert_eq!(request.headers["x-bytes"].as_bytes(), b"\xFF");
+        assert!(!request.headers.contains_key("host"));
+        assert!(request.headers.contains_key("webhook-signature"));
+        assert_eq!(&*request.body, b"as it came");
+    }
+    posthaste.settles_with_waiting(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_paused_source_arrives_until_it_goes_on_and_then_all_of_it() {
+    let posthaste = Posthaste::start().await;
+    let source = posthaste.source().await;
+    posthaste.endpoint(&Owner::Source(Reference::new(source.id.to_string())), "http://a/", None).await;
+    posthaste.endpoint(&posthaste.owner(), "http://b/", None).await;
+    posthaste.pauses(&source, true).await;
+    for _ in 0..300 {
+        posthaste.receives(&source).await;
+    }
+    for sent in 1..=5 {
+        // Sweeps and claims go round for others meanwhile.
+        posthaste.accepts("a.b").await;
+        posthaste.receivers.got("http://b/", sent).await;
+        posthaste.clock.advance(Duration::from_secs(60));
+    }
+    posthaste.settles_with_waiting(300).await;
+    assert!(posthaste.receivers.got("http://a/", 0).await.is_empty());
+    posthaste.pauses(&source, false).await;
+    assert_eq!(posthaste.receivers.got("http://a/", 300).await.len(), 300);
+    posthaste.settles_with_waiting(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,5 @@
-//! What a message costs the embedded store: accepted with one delivery, handed over, recorded with one attempt.
+//! What a message costs the embedded store: accepted, or received by a source, with one delivery, handed over, recorded
+//! with one attempt.
 //!
 //! `cargo bench -p posthaste-store`. Batches are what queued up while the last commit ran: so many callers at once.
 
@@ -16,18 +17,22 @@ use posthaste_core::Secret;
 use posthaste_core::app::{NewApp, Reference};
 use posthaste_core::attempt::{Attempt, Outcome, Reply, Timing, Trigger};
 use posthaste_core::delivery::{Claimed, Verdict};
-use posthaste_core::dice::TestDice;
+use posthaste_core::dice::{TestDice, roll};
 use posthaste_core::endpoint::{Filter, NewEndpoint};
-use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId, TokenId};
+use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId, SourceId, TokenId};
+use posthaste_core::limits::DEDUPE_WINDOW;
 use posthaste_core::name::EventTypeName;
+use posthaste_core::origin::Origin;
+use posthaste_core::source::{Config, Door, NewSource, Rules, Source};
 use posthaste_core::tenant::{EnvironmentId, Scope};
 use posthaste_core::time::Timestamp;
 use posthaste_core::token::TokenHash;
 use posthaste_store::directory::{NewToken, Owner};
 use posthaste_store::intake::NewMessage;
 use posthaste_store::queue::{HandOver, Record};
+use posthaste_store::source::{DedupeKey, NewReceived};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
-use posthaste_store::{Directory as _, Intake as _, Queue as _};
+use posthaste_store::{Directory as _, Intake as _, Queue as _, Sources as _};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -47,12 +52,20 @@ impl HandOver for Desk {
     fn job(&self) {}
 }
 
+/// How a message comes in.
+#[derive(Clone, Copy)]
+enum Way {
+    Accepted,
+    Received,
+}
+
 struct Bench {
     store: Arc<SqliteStore>,
     desk: Arc<Desk>,
     dice: Arc<TestDice>,
     environment: EnvironmentId,
     apps: Vec<AppId>,
+    sources: Vec<Source>,
     hash: TokenHash,
     began: Instant,
 }
@@ -79,11 +92,13 @@ impl Bench {
             dice,
             environment,
             apps: vec![],
+            sources: vec![],
             hash: TokenHash::of("x"),
             began: Instant::now(),
         };
         for _ in 0..APPS_COUNT {
             bench.app(now).await;
+            bench.source(now).await;
         }
         let new = NewToken {
             id: TokenId::fresh(now, &*bench.dice),
@@ -107,6 +122,29 @@ impl Bench {
             metadata: BTreeMap::default(),
         };
         self.store.create_app(self.environment, new, false, now).await.unwrap();
+        self.endpoint(&Owner::App(id.into()), now).await;
+        self.apps.push(id);
+    }
+
+    async fn source(&mut self, now: Timestamp) {
+        let new = NewSource {
+            id: SourceId::fresh(now, &*self.dice),
+            app: AppId::fresh(now, &*self.dice),
+            uid: None,
+            name: "bench".to_owned(),
+            provider: "github".to_owned(),
+            config: Config::new("{}".to_owned()),
+            door: Door::fresh(&*self.dice),
+            rules: Rules::default(),
+            paused: false,
+            metadata: BTreeMap::default(),
+        };
+        let source = self.store.create_source(self.environment, new, now).await.unwrap();
+        self.endpoint(&Owner::App(source.app.into()), now).await;
+        self.sources.push(source);
+    }
+
+    async fn endpoint(&self, owner: &Owner, now: Timestamp) {
         let new = NewEndpoint {
             id: EndpointId::fresh(now, &*self.dice),
             uid: None,
@@ -119,8 +157,7 @@ impl Bench {
             metadata: BTreeMap::default(),
             secret: Secret::hmac(&[7; 24]).unwrap(),
         };
-        self.store.create_endpoint(self.environment, &Owner::App(id.into()), new, now).await.unwrap();
-        self.apps.push(id);
+        self.store.create_endpoint(self.environment, owner, new, now).await.unwrap();
     }
 
     fn now(&self) -> Timestamp {
@@ -142,6 +179,40 @@ impl Bench {
             deliver_at: None,
             only: None,
             idempotency: None,
+        }
+    }
+
+    /// As GitHub sends it, and new by its key.
+    fn received(&self, index: usize) -> NewReceived {
+        let source = &self.sources[index % self.sources.len()];
+        let headers = [
+            ("Host", "hooks.example.com"),
+            ("User-Agent", "GitHub-Hookshot/044aadd"),
+            ("Content-Length", "2048"),
+            ("Accept", "*/*"),
+            ("Content-Type", "application/json"),
+            ("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+            ("X-GitHub-Event", "issues"),
+            ("X-GitHub-Hook-ID", "292430182"),
+            ("X-GitHub-Hook-Installation-Target-ID", "79929171"),
+            ("X-GitHub-Hook-Installation-Target-Type", "repository"),
+            ("X-Hub-Signature", "sha1=7d38cdd689735b008b3c702edd92eea23791c5f6"),
+            (
+                "X-Hub-Signature-256",
+                "sha256=d57c68ca6f92289e6987922ff26938930f6e66a2d161ef06abdf1859230aa23c",
+            ),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into();
+        NewReceived {
+            source: source.id,
+            app: source.app,
+            environment: self.environment,
+            id: MessageId::fresh(self.now(), &*self.dice),
+            event_type: EventTypeName::parse("issues").unwrap(),
+            tags: vec![],
+            origin: Origin { method: "POST".to_owned(), query: String::new(), headers },
+            body: Bytes::from_static(&[b'x'; 2048]),
+            dedupe: Some(DedupeKey { hash: roll(&*self.dice), window: DEDUPE_WINDOW }),
         }
     }
 
@@ -174,12 +245,21 @@ impl Bench {
         }
     }
 
-    /// So many messages, each accepted and recorded, all at once.
-    async fn round(&self, messages_count: usize) {
+    /// So many messages, each taken in and recorded, all at once.
+    async fn round(&self, way: Way, messages_count: usize) {
         let mut accepts = JoinSet::new();
         for index in 0..messages_count {
-            let (store, message, now) = (self.store.clone(), self.message(index), self.now());
-            accepts.spawn(async move { store.accept(message, now).await.unwrap() });
+            let (store, now) = (self.store.clone(), self.now());
+            match way {
+                Way::Accepted => {
+                    let message = self.message(index);
+                    accepts.spawn(async move { drop(store.accept(message, now).await.unwrap()) })
+                }
+                Way::Received => {
+                    let received = self.received(index);
+                    accepts.spawn(async move { drop(store.receive(received, now).await.unwrap()) })
+                }
+            };
         }
         while accepts.join_next().await.is_some() {}
         let taken = std::mem::take(&mut *self.desk.0.lock().unwrap());
@@ -205,10 +285,18 @@ fn cpu(name: &str) -> Duration {
     Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
-#[expect(clippy::print_stderr, reason = "criterion knows no CPU time, so it is told beside it")]
 fn accept_and_record(c: &mut Criterion) {
+    take_in_and_record(c, "accept and record", Way::Accepted);
+}
+
+fn receive_and_record(c: &mut Criterion) {
+    take_in_and_record(c, "receive and record", Way::Received);
+}
+
+#[expect(clippy::print_stderr, reason = "criterion knows no CPU time, so it is told beside it")]
+fn take_in_and_record(c: &mut Criterion, name: &str, way: Way) {
     let runtime = Runtime::new().unwrap();
-    let mut group = c.benchmark_group("accept and record");
+    let mut group = c.benchmark_group(name);
     group.sample_size(10).measurement_time(Duration::from_secs(4));
     for batch in [1_usize, 16, 256, 1024] {
         let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{batch}"));
@@ -221,7 +309,7 @@ fn accept_and_record(c: &mut Criterion) {
                 let mut sum = Duration::ZERO;
                 for _ in 0..rounds {
                     let began = Instant::now();
-                    runtime.block_on(bench.round(batch));
+                    runtime.block_on(bench.round(way, batch));
                     let took = began.elapsed();
                     slowest = slowest.max(took);
                     messages += batch as u64;
@@ -260,5 +348,5 @@ fn authenticate(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, accept_and_record, authenticate);
+criterion_group!(benches, accept_and_record, receive_and_record, authenticate);
 criterion_main!(benches);

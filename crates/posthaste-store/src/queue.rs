@@ -89,7 +89,7 @@ pub trait Queue: Send + Sync {
     /// From now on new deliveries are offered to `engine`, leased for `lease`.
     fn hand_over_to(&self, engine: Arc<dyn HandOver>, lease: Duration);
 
-    /// Claims what is due for one endpoint, oldest due first.
+    /// Claims what is due for one endpoint, oldest due first; nothing while its source is paused.
     ///
     /// Promise: no two callers hold a live lease on one delivery. The claim is committed before it returns.
     async fn claim(
@@ -100,7 +100,7 @@ pub trait Queue: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Claimed>, StoreError>;
 
-    /// Endpoints that have something due, in the order of their ids, after `after`.
+    /// Endpoints that have something due, in the order of their ids, after `after`; not those of paused sources.
     async fn due_endpoints(
         &self,
         after: Option<EndpointId>,
@@ -108,7 +108,7 @@ pub trait Queue: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<EndpointId>, StoreError>;
 
-    /// When the delivery that has waited longest was due; for the metric and for waking.
+    /// When the delivery that has waited longest was due, paused ones apart; for the metric and for waking.
     async fn oldest_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Promise: attempt, new state and the endpoint's health appear together. If the lease was lost, the attempt is
@@ -140,8 +140,9 @@ pub trait Queue: Send + Sync {
     /// A job of this environment.
     async fn job(&self, environment: EnvironmentId, id: JobId) -> Result<Option<Job>, StoreError>;
 
-    /// Removes what was accepted before `before` and is owed to nobody, and bodies whose own time is over; at most
-    /// [`RETENTION_STEP_ROWS`](posthaste_core::limits::RETENTION_STEP_ROWS) messages.
+    /// Removes what was accepted before `before` and is owed to nobody, bodies whose own time is over, and keys, doors
+    /// and refused requests that are past theirs; at most
+    /// [`RETENTION_STEP_ROWS`](posthaste_core::limits::RETENTION_STEP_ROWS) of each.
     async fn forget(&self, before: Timestamp, now: Timestamp) -> Result<Forgotten, StoreError>;
 
     /// How much is owed.

@@ -84,7 +84,7 @@ pub struct Repeats {
 pub trait Sources: Send + Sync {
     /// Promise: when this returns [`Received::New`], the message with its origin and a delivery for each endpoint that
     /// wanted it are on disk, and its key was taken in the same transaction. [`Received::Repeated`] wrote nothing but
-    /// the repetition's mark on the first message. While a source is paused its deliveries wait.
+    /// the repetition's mark on the first message. While a source is paused its deliveries wait: no claim takes them.
     async fn receive(&self, new: NewReceived, now: Timestamp) -> Result<Received, ChangeError>;
 
     /// The source behind a door, by [`Door::hash`]; an old door opens until its grace is over. Never from a cache.
@@ -117,7 +117,8 @@ pub trait Sources: Send + Sync {
         page: PageRequest<SourceId>,
     ) -> Result<Page<Source>, StoreError>;
 
-    /// Changes a source. One that goes on after a pause sends at once what waited.
+    /// Changes a source. When one pauses, what was claimed before still goes out; when it goes on, what waited is sent
+    /// at once.
     async fn change_source(
         &self,
         environment: EnvironmentId,

@@ -6,19 +6,23 @@ use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use place::Place;
 use posthaste_core::delivery::{DeliveryState, Verdict};
 use posthaste_core::dice::TestDice;
 use posthaste_core::endpoint::EndpointChange;
 use posthaste_core::id::{AppId, MessageId};
+use posthaste_core::origin::Origin;
+use posthaste_core::source::{Door, Refusal, SourceChange};
 use posthaste_core::tenant::Scope;
 use posthaste_core::time::Timestamp;
 use posthaste_core::token::Token;
 use posthaste_store::conformance::World;
 use posthaste_store::directory::{NewToken, Owner};
+use posthaste_store::source::NewReceived;
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
-use posthaste_store::{Directory as _, StoreError};
+use posthaste_store::{Directory as _, Sources as _, StoreError};
 
 #[tokio::test]
 async fn only_one_process_serves_from_a_store() {
@@ -65,6 +69,30 @@ async fn a_change_by_another_process_counts_for_the_next_message() {
 }
 
 #[tokio::test]
+async fn a_pause_by_another_process_counts_for_the_next_request() {
+    let place = Place::new();
+    let world = World::new(place.open()).await;
+    let beside = place.try_open(false).unwrap();
+    let source = world.source().await;
+    let owner = Owner::Source(World::to(source.id));
+    let new = world.new_endpoint();
+    let endpoint = new.id;
+    world.store.create_endpoint(world.environment, &owner, new, world.now()).await.unwrap();
+    let desk = world.desk(true);
+    world.receives(&source).await;
+    assert_eq!(desk.taken().len(), 1);
+    let pause = SourceChange { paused: Some(true), ..SourceChange::default() };
+    let reference = World::to(source.id);
+    beside.change_source(world.environment, &reference, pause, world.now()).await.unwrap();
+    world.receives(&source).await;
+    assert!(desk.taken().is_empty());
+    assert!(world.claims(endpoint).await.is_empty());
+    assert!(world.store.source(world.environment, &reference).await.unwrap().paused);
+    beside.delete_source(world.environment, &reference, world.now()).await.unwrap();
+    assert!(world.store.receive(world.received(&source), world.now()).await.is_err());
+}
+
+#[tokio::test]
 async fn another_main_secret_is_refused_in_one_sentence() {
     let place = Place::new();
     drop(place.open());
@@ -101,6 +129,40 @@ async fn secrets_headers_and_tokens_cannot_be_read_in_the_file() {
 }
 
 #[tokio::test]
+async fn what_providers_know_and_send_as_secrets_cannot_be_read_in_the_file() {
+    let place = Place::new();
+    let world = World::new(place.open()).await;
+    let source = world.source().await;
+    let headers = vec![("X-Gitlab-Token".to_owned(), b"a-token-in-a-header".to_vec())];
+    let origin = Origin { method: "POST".to_owned(), query: "key=a-key-in-a-query".to_owned(), headers };
+    let new = NewReceived { origin: origin.clone(), ..world.received(&source) };
+    world.store.receive(new, world.now()).await.unwrap();
+    let refusal = Refusal {
+        id: world.id(),
+        source: source.id,
+        at: world.now(),
+        status: 401,
+        reason: "a reason that can be read".to_owned(),
+        origin,
+        body: bytes::Bytes::new(),
+        body_bytes_count: 0,
+        remote: None,
+    };
+    world.store.refuse(refusal, world.now()).await.unwrap();
+    let (old, door) = (source.door, Door::fresh(&world.dice));
+    let (reference, grace) = (World::to(source.id), Duration::from_secs(60));
+    world.store.rotate_door(world.environment, &reference, door.clone(), grace, world.now()).await.unwrap();
+    let files = [place.database(), place.database().with_extension("db-wal")];
+    let bytes: Vec<u8> = files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect();
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("a reason that can be read"), "the file was looked at");
+    let hidden = ["a-provider-secret", "a-token-in-a-header", "a-key-in-a-query", "X-Gitlab-Token"];
+    for hidden in hidden.into_iter().chain([old.expose(), door.expose()]) {
+        assert!(!holds(hidden));
+    }
+}
+
+#[tokio::test]
 async fn what_a_dead_process_had_claimed_is_due_again_when_the_next_one_serves() {
     let place = Place::new();
     let world = World::new(place.open()).await;
@@ -118,7 +180,7 @@ async fn what_a_dead_process_had_claimed_is_due_again_when_the_next_one_serves()
     assert_eq!(world.store.backlog().waiting_count, 1);
     let due = world.store.oldest_due().await.unwrap().unwrap();
     assert!(world.now().as_micros() - due.as_micros() < 1_000_000, "since it was accepted, not since 1970");
-    world.advance(std::time::Duration::from_secs(1));
+    world.advance(Duration::from_secs(1));
     let again = world.claims_one(endpoint).await;
     assert_eq!(again.message.id, message);
     assert!(!world.records(&lost, None, Verdict::Delivered).await.fenced);

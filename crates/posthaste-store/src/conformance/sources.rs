@@ -530,7 +530,7 @@ pub async fn a_source_can_go_back_to_a_door_and_has_no_end_of_old_ones(world: Wo
         let grace = Duration::from_hours(1);
         world.store.rotate_door(world.environment, &to, door.clone(), grace, world.now()).await.unwrap();
     };
-    for _ in 0..DOORS_IN_GRACE_MAX + 1 {
+    for _ in 0..=DOORS_IN_GRACE_MAX {
         doors.push(Door::fresh(&world.dice));
         rotate(&doors[doors.len() - 1]).await;
     }
