@@ -1,11 +1,13 @@
 //! One error type, one shape, mapped in one place: `{code, detail}`, or 422 with every field that is wrong.
 
-use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use posthaste_store::{ChangeError, StoreError};
 use serde::Serialize;
 use serde_json::json;
+
+use crate::slow::TooSlow;
 
 /// A field that is wrong.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(crate) enum ApiError {
     Plain { status: StatusCode, code: &'static str, detail: String },
     /// Fields that are wrong, all of them.
     Invalid(Vec<Invalid>),
+    /// The body did not arrive in time: whatever still comes of it is no request, so the connection ends.
+    TooSlow,
     /// We failed. The cause was logged and is not told.
     Unavailable,
 }
@@ -65,10 +69,6 @@ impl ApiError {
     pub(crate) fn too_large(limit: usize) -> Self {
         let detail = format!("the size of the request is over the limit of {limit} bytes");
         Self::plain(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
-    }
-
-    pub(crate) fn too_slow() -> Self {
-        Self::plain(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time")
     }
 
     pub(crate) fn not_supported(what: &str) -> Self {
@@ -118,6 +118,12 @@ impl IntoResponse for ApiError {
         let (status, body) = match self {
             Self::Plain { status, code, detail } => (status, json!({ "code": code, "detail": detail })),
             Self::Invalid(fields) => (StatusCode::UNPROCESSABLE_ENTITY, json!({ "detail": fields })),
+            Self::TooSlow => {
+                let body = json!({ "code": "timeout", "detail": TooSlow.to_string() });
+                let mut response = json_response(StatusCode::REQUEST_TIMEOUT, body.to_string());
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                return response;
+            }
             Self::Unavailable => {
                 let detail = "the store is not available now: nothing was done, try again";
                 let body = json!({ "code": "unavailable", "detail": detail });

@@ -13,6 +13,7 @@ pub mod metrics;
 mod openapi;
 mod probes;
 pub mod serve;
+mod slow;
 mod stall;
 pub mod state;
 

@@ -1,16 +1,19 @@
-//! The listener: HTTP/1.1 with limits on headers, time and connections, and an orderly end.
+//! The listener: HTTP/1.1 with limits on size, time and connections, and an orderly end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::slow::InTime;
 use crate::stall::Impatient;
 
 /// What one client may use.
@@ -18,6 +21,10 @@ use crate::stall::Impatient;
 pub struct ListenerLimits {
     /// How long the head of a request may take, and a connection may idle between two.
     pub header_timeout: Duration,
+    /// How long a body may take in all.
+    pub body_timeout: Duration,
+    /// How long a body may pause.
+    pub body_idle_timeout: Duration,
     /// How long an answer may wait for the client to take its next bytes.
     pub write_timeout: Duration,
     /// Bytes of a request's head.
@@ -34,6 +41,8 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            body_idle_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             header_bytes_max: 32 * 1024,
             headers_max: 100,
@@ -41,6 +50,13 @@ impl Default for ListenerLimits {
             drain: Duration::from_secs(10),
         }
     }
+}
+
+/// What every connection is served with.
+struct Host {
+    http: http1::Builder,
+    router: Router,
+    limits: ListenerLimits,
 }
 
 /// Serves until `stop` resolves; then takes nothing new and finishes what is under way.
@@ -57,6 +73,7 @@ pub async fn serve(
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.header_bytes_max.max(16 * 1024))
         .max_headers(limits.headers_max);
+    let host = Arc::new(Host { http, router, limits });
     tokio::pin!(stop);
     loop {
         let permit = tokio::select! {
@@ -77,19 +94,30 @@ pub async fn serve(
                 continue;
             }
         };
-        // An answer is one write: waiting for more would only delay it.
-        let _ = stream.set_nodelay(true);
-        let stream = TokioIo::new(Impatient::new(stream, limits.write_timeout));
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(http.serve_connection(stream, service));
+        let host = Arc::clone(&host);
+        let watcher = graceful.watcher();
         tokio::spawn(async move {
-            // What breaks here is the client's connection, and it knows.
-            let _ = connection.await;
+            host.welcome(stream, watcher).await;
             drop(permit);
         });
     }
     drop(listener);
     if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some connections did not end in time");
+    }
+}
+
+impl Host {
+    /// One connection, from its first byte to its last. What breaks here is the client's, and it knows.
+    async fn welcome(&self, stream: TcpStream, watcher: Watcher) {
+        // An answer is one write: waiting for more would only delay it.
+        let _ = stream.set_nodelay(true);
+        let stream = Impatient::new(stream, self.limits.write_timeout);
+        let limits = self.limits;
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            router.call(request.map(|body| InTime::new(body, limits.body_timeout, limits.body_idle_timeout)))
+        });
+        let _ = watcher.watch(self.http.serve_connection(TokioIo::new(stream), service)).await;
     }
 }

@@ -1,6 +1,4 @@
-//! The body: JSON, in UTF-8, within a limit of bytes, of depth and of time.
-
-use std::time::Duration;
+//! The body: JSON, in UTF-8, within a limit of bytes and of depth. The listener sees to its time.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
@@ -10,12 +8,11 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::Shared;
 use crate::error::{Answer, ApiError};
+use crate::slow::TooSlow;
 use crate::state::ApiState;
 
 /// Room around a payload for the other fields of a message.
 const ENVELOPE_BYTES: usize = 64 * 1024;
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How deep JSON may be nested: deeper than any real payload, far from any stack's end.
 const DEPTH_MAX: usize = 64;
 
@@ -51,14 +48,13 @@ pub(crate) fn limit(state: &ApiState) -> usize {
     state.settings.max_payload + ENVELOPE_BYTES
 }
 
-/// Reads a body to its end, within the limit and in time.
+/// Reads a body to its end, within the limit.
 pub(crate) async fn read(body: axum::body::Body, limit: usize) -> Answer<Bytes> {
-    let reading = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await;
-    match reading {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
-        Ok(Err(_)) => Err(ApiError::bad_request("the body broke off before its end")),
-        Err(_) => Err(ApiError::too_slow()),
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
+        Err(error) if TooSlow::caused(&*error) => Err(ApiError::TooSlow),
+        Err(_) => Err(ApiError::bad_request("the body broke off before its end")),
     }
 }
 

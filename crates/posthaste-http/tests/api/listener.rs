@@ -162,6 +162,67 @@ async fn a_client_that_sends_its_head_too_slowly_is_let_go() {
 }
 
 #[tokio::test]
+async fn a_client_that_says_nothing_is_let_go() {
+    let (posthaste, _) = Posthaste::with_endpoint(69).await;
+    let limits = ListenerLimits { header_timeout: Duration::from_millis(50), ..ListenerLimits::default() };
+    let listener = Listener::start(&posthaste, limits).await;
+    let mut silent = listener.connect().await;
+    let status = tokio::time::timeout(Duration::from_secs(20), status_of(&mut silent)).await;
+    assert!(matches!(status, Ok(0 | 408)), "{status:?}");
+}
+
+/// Everything that the server says until it closes the connection.
+async fn last_words(stream: &mut TcpStream) -> String {
+    let mut all = String::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut all)).await;
+    assert!(read.is_ok(), "the connection is still held, after: {all}");
+    all
+}
+
+const TOO_SLOW: &str = r#"{"code":"timeout","detail":"the body did not arrive in time"}"#;
+
+#[tokio::test]
+async fn a_body_that_pauses_too_long_is_answered_and_cut_off() {
+    let (posthaste, token) = Posthaste::with_endpoint(70).await;
+    let body_idle_timeout = Duration::from_millis(50);
+    let limits = ListenerLimits { body_idle_timeout, ..ListenerLimits::default() };
+    let listener = Listener::start(&posthaste, limits).await;
+    let length = format!("content-length: {}\r\n", BODY.len());
+    let keyed = format!("{length}idempotency-key: k\r\n");
+    for (name, headers, body) in [
+        ("none of it", &length, ""),
+        ("half of it", &length, &BODY[..9]),
+        ("with an idempotency key", &keyed, &BODY[..9]),
+        ("half a chunk", &"transfer-encoding: chunked\r\n".to_owned(), "20\r\n{"),
+    ] {
+        let mut stream = listener.connect().await;
+        stream.write_all(&message(&token, headers, body)).await.unwrap();
+        let said = last_words(&mut stream).await;
+        assert!(said.starts_with("HTTP/1.1 408 ") && said.ends_with(TOO_SLOW), "{name}: {said}");
+    }
+    assert_eq!(listener.send(&message(&token, &length, BODY)).await, 202, "the next one is served");
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_without_end_is_cut_off() {
+    let (posthaste, token) = Posthaste::with_endpoint(71).await;
+    let limits = ListenerLimits { body_timeout: Duration::from_millis(100), ..ListenerLimits::default() };
+    let listener = Listener::start(&posthaste, limits).await;
+    let (mut reader, mut writer) = listener.connect().await.into_split();
+    writer.write_all(&message(&token, "content-length: 300000\r\n", "")).await.unwrap();
+    let trickle = async {
+        // A byte, and then as long a pause as another request takes.
+        while writer.write_all(b" ").await.is_ok() {
+            assert_eq!(listener.send(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await, 200);
+        }
+    };
+    let mut said = Vec::new();
+    let cut_off = async { tokio::join!(trickle, reader.read_to_end(&mut said)) };
+    assert!(tokio::time::timeout(Duration::from_secs(20), cut_off).await.is_ok(), "it still trickles");
+    assert!(said.starts_with(b"HTTP/1.1 408 "), "{said:?}");
+}
+
+#[tokio::test]
 async fn a_client_that_asks_and_never_reads_is_let_go() {
     let (posthaste, _) = Posthaste::with_endpoint(68).await;
     let limits = ListenerLimits { write_timeout: Duration::from_millis(50), ..ListenerLimits::default() };

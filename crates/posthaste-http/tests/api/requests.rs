@@ -222,12 +222,9 @@ async fn a_full_set_of_headers_may_swap_one_for_another() {
     assert_eq!(posthaste.call("PATCH", path, &token, Some(swap)).await.0, StatusCode::NO_CONTENT);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_is_given_up_or_cut_off() {
+#[tokio::test]
+async fn a_body_that_never_ends_is_cut_off() {
     let (posthaste, token) = Posthaste::with_endpoint(43).await;
-    let silent = Body::from_stream(futures_util::stream::pending::<Result<&[u8], std::io::Error>>());
-    let answer = posthaste.ask(message(&token).body(silent).unwrap()).await;
-    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
     let chunk = || Ok::<_, std::io::Error>([b' '; 4_096].as_slice());
     let endless = Body::from_stream(futures_util::stream::repeat_with(chunk));
     let answer = posthaste.ask(message(&token).body(endless).unwrap()).await;
