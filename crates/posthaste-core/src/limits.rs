@@ -66,6 +66,8 @@ pub const RECEIVED_BODY_BYTES_DEFAULT: u32 = 1 << 20;
 pub const RECEIVED_BODY_BYTES_MAX: u32 = 20 << 20;
 /// The longest that a source may be asked to hold back its answer.
 pub const ANSWER_DELAY_MAX: Duration = Duration::from_secs(10);
+/// How long an old door works on once there is a new one: time to tell the provider.
+pub const DOOR_GRACE: Duration = Duration::from_hours(24);
 /// Old doors of one source that still open at the same time.
 pub const DOORS_IN_GRACE_MAX: usize = 10;
 /// Refused requests that are kept of one source; the oldest go first.

@@ -9,6 +9,7 @@ mod cors;
 mod error;
 mod extract;
 mod idempotency;
+mod inbound;
 pub mod metrics;
 mod openapi;
 mod probes;
@@ -25,18 +26,34 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, any, get, post};
 
 use crate::api::{
-    app, attempt, endpoint, event_type, headers, message, not_supported, operational, portal, recovery,
-    secret, task,
+    app, attempt, endpoint, event_type, headers, ingest, message, not_supported, operational, portal,
+    recovery, secret, task,
 };
 pub use crate::openapi::document as openapi;
 use crate::state::ApiState;
 
-type Shared = Arc<ApiState>;
+pub use crate::inbound::Peer;
+
+type Shared = Arc<Served>;
+
+/// What handlers share: what they were given, and what they remember between requests.
+struct Served {
+    api: ApiState,
+    doors: inbound::Doors,
+}
+
+impl std::ops::Deref for Served {
+    type Target = ApiState;
+
+    fn deref(&self) -> &ApiState {
+        &self.api
+    }
+}
 
 /// Every route, grouped by who calls it.
 pub fn router(state: ApiState) -> Router {
     let bins = state.bins.clone();
-    let state = Arc::new(state);
+    let state = Arc::new(Served { api: state, doors: inbound::Doors::default() });
     let mut router = Routes(Router::new());
 
     // Whoever runs us.
@@ -50,6 +67,7 @@ pub fn router(state: ApiState) -> Router {
     senders(&mut router, &state);
     customers(&mut router, &state);
     operators(&mut router, &state);
+    receivers(&mut router, &state);
 
     // What Svix's API has and we lack says so.
     not_supported::routes(&mut router.0);
@@ -119,6 +137,31 @@ fn operators(router: &mut Routes, state: &Shared) {
     router.add(&at("/headers"), get(operational::headers).put(operational::put_headers));
     router.add(&at("/secret"), get(operational::secret));
     router.add(&at("/secret/rotate"), once(state, operational::rotate));
+}
+
+/// Whoever receives from providers: the doors themselves, and their sources.
+fn receivers(router: &mut Routes, state: &Shared) {
+    router.add("/in/{door}", any(inbound::knock));
+    let one = "/ingest/api/v1/source/{source}";
+    let at = |rest: &str| format!("{one}{rest}");
+    router.add("/ingest/api/v1/source", get(ingest::source::list).merge(once(state, ingest::source::create)));
+    router.add(
+        one,
+        get(ingest::source::get)
+            .put(ingest::source::put)
+            .patch(ingest::source::patch)
+            .delete(ingest::source::delete),
+    );
+    router.add(&at("/token/rotate"), once(state, ingest::source::rotate_token));
+    router.add(&at("/log"), get(ingest::log::list));
+    router.add(&at("/dashboard"), once(state, ingest::endpoint::dashboard));
+    router.add(&at("/endpoint"), get(ingest::endpoint::list).merge(once(state, ingest::endpoint::create)));
+    let one = "/ingest/api/v1/source/{source}/endpoint/{endpoint}";
+    let at = |rest: &str| format!("{one}{rest}");
+    router.add(one, get(ingest::endpoint::get).put(ingest::endpoint::put).delete(ingest::endpoint::delete));
+    router.add(&at("/headers"), get(ingest::endpoint::headers).put(ingest::endpoint::put_headers));
+    router.add(&at("/secret"), get(ingest::endpoint::secret));
+    router.add(&at("/secret/rotate"), once(state, ingest::endpoint::rotate));
 }
 
 /// A POST whose repetition with the same idempotency key is answered from the first answer.

@@ -1,6 +1,5 @@
 //! What the HTTP side counts.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -12,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::state::ApiState;
+use crate::Shared;
 
 /// Upper bounds in seconds: from a point lookup to a request that waits for a slow disk.
 const SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
@@ -25,12 +24,19 @@ struct RequestLabels {
     status: &'static str,
 }
 
+/// A request that a door did not take.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RefusedLabels {
+    code: &'static str,
+}
+
 /// Counts and durations of requests.
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
     seconds: Histogram,
     pub(crate) accepted: Counter,
+    refused: Family<RefusedLabels, Counter>,
 }
 
 impl HttpMetrics {
@@ -40,11 +46,17 @@ impl HttpMetrics {
             requests: Family::default(),
             seconds: Histogram::new(SECONDS),
             accepted: Counter::default(),
+            refused: Family::default(),
         };
         registry.register(
             "messages_accepted",
             "Messages answered 2xx, repetitions apart",
             metrics.accepted.clone(),
+        );
+        registry.register(
+            "inbound_refused",
+            "Requests that the doors of sources did not take, by reason",
+            metrics.refused.clone(),
         );
         registry.register("http_requests", "Requests, by route and status class", metrics.requests.clone());
         registry.register_with_unit(
@@ -55,9 +67,14 @@ impl HttpMetrics {
         );
         metrics
     }
+
+    /// A door did not take a request.
+    pub(crate) fn refused(&self, code: &'static str) {
+        self.refused.get_or_create(&RefusedLabels { code }).inc();
+    }
 }
 
-pub(crate) async fn observe(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(state): State<Shared>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = match request.method().as_str() {
         known @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS") => known.to_owned(),

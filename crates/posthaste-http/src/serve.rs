@@ -13,6 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::inbound::Peer;
 use crate::slow::InTime;
 use crate::stall::Impatient;
 
@@ -85,8 +86,8 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, peer)) => (stream, Peer(peer.ip())),
             Err(error) => {
                 // Out of sockets, most likely: others will close.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -97,7 +98,7 @@ pub async fn serve(
         let host = Arc::clone(&host);
         let watcher = graceful.watcher();
         tokio::spawn(async move {
-            host.welcome(stream, watcher).await;
+            host.welcome(stream, peer, watcher).await;
             drop(permit);
         });
     }
@@ -109,13 +110,14 @@ pub async fn serve(
 
 impl Host {
     /// One connection, from its first byte to its last. What breaks here is the client's, and it knows.
-    async fn welcome(&self, stream: TcpStream, watcher: Watcher) {
+    async fn welcome(&self, stream: TcpStream, peer: Peer, watcher: Watcher) {
         // An answer is one write: waiting for more would only delay it.
         let _ = stream.set_nodelay(true);
         let stream = Impatient::new(stream, self.limits.write_timeout);
         let limits = self.limits;
         let router = TowerToHyperService::new(self.router.clone());
-        let service = service_fn(|request: hyper::Request<Incoming>| {
+        let service = service_fn(|mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             router.call(request.map(|body| InTime::new(body, limits.body_timeout, limits.body_idle_timeout)))
         });
         let _ = watcher.watch(self.http.serve_connection(TokioIo::new(stream), service)).await;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use posthaste_core::dice::Dice;
+use posthaste_core::source::IpNet;
 use posthaste_core::target::TargetPolicy;
 use posthaste_core::time::Clock;
-use posthaste_store::{Directory, History, Intake, Queue};
+use posthaste_store::{Directory, History, Intake, Queue, Sources};
 use prometheus_client::registry::Registry;
 use zeroize::Zeroizing;
 
@@ -32,6 +33,13 @@ pub trait Lookup: Send + Sync {
     async fn lookup(&self, host: &str) -> Vec<IpAddr>;
 }
 
+/// Fetches what a provider publishes: keys, certificates, confirmations.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// The text at an `https` address; only public addresses are dialled. The error is a sentence without secrets.
+    async fn fetch(&self, url: &str) -> Result<String, String>;
+}
+
 /// How the API behaves.
 pub struct ApiSettings {
     /// Bytes in a message's payload.
@@ -48,6 +56,8 @@ pub struct ApiSettings {
     pub retention: Duration,
     /// How customers reach us, without a slash at the end.
     pub public_url: String,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// All of it.
@@ -60,6 +70,10 @@ pub struct ApiState {
     pub directory: Arc<dyn Directory>,
     /// What happened.
     pub history: Arc<dyn History>,
+    /// The inbound doors.
+    pub sources: Arc<dyn Sources>,
+    /// Fetches providers' keys.
+    pub fetcher: Arc<dyn Fetch>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids and secrets.

@@ -8,15 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use posthaste_core::attempt::Outcome;
 use posthaste_core::dice::roll;
 use posthaste_core::target::TargetPolicy;
-use posthaste_engine::client::{Client, ClientSettings, Resolver, SystemResolver};
+use posthaste_engine::client::{Client, ClientSettings, Outbound, Resolver, SystemResolver};
 use posthaste_engine::metrics::EngineMetrics;
 use posthaste_engine::{Engine, EngineSettings, LaneLimits, Observer, Parts};
 use posthaste_http::bin::Bins;
 use posthaste_http::metrics::HttpMetrics;
 use posthaste_http::serve::ListenerLimits;
-use posthaste_http::state::{ApiSettings, ApiState, Lookup};
+use posthaste_http::state::{ApiSettings, ApiState, Fetch, Lookup};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -105,6 +108,34 @@ impl Lookup for AdvisoryLookup {
     }
 }
 
+/// Fetches what providers publish, with the same client and address rule as deliveries.
+struct PublicFetch(Client);
+
+/// How long a provider's key may take: its webhook waits meanwhile.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[async_trait::async_trait]
+impl Fetch for PublicFetch {
+    async fn fetch(&self, url: &str) -> Result<String, String> {
+        let request = Outbound {
+            method: Method::GET,
+            url: url.to_owned(),
+            query: String::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            timeout: FETCH_TIMEOUT,
+        };
+        match self.0.send(request).await.outcome {
+            Outcome::Replied(reply) if reply.status != 200 => Err(format!("it answered {}", reply.status)),
+            Outcome::Replied(reply) if reply.truncated => Err("its answer is too long".to_owned()),
+            Outcome::Replied(reply) => {
+                String::from_utf8(reply.body.to_vec()).map_err(|_| "its answer is no text".to_owned())
+            }
+            Outcome::Failed(failure) => Err(failure.detail),
+        }
+    }
+}
+
 /// A server about to run.
 pub(crate) struct Server {
     pub(crate) settings: Settings,
@@ -173,11 +204,15 @@ impl Server {
             None => format!("http://{}", listener.local_addr()?),
         };
         let metrics = HttpMetrics::register(&mut registry);
+        // Never what an operator allowed by name: a provider's keys are at public addresses.
+        let fetching = ClientSettings { idle_connections_max: 4, ..ClientSettings::default() };
         let state = ApiState {
             intake: store.clone(),
             queue: store.clone(),
             directory: store.clone(),
-            history: store,
+            history: store.clone(),
+            sources: store,
+            fetcher: Arc::new(PublicFetch(Client::new(fetching, Arc::clone(&resolver)))),
             clock: Arc::new(SystemTimer),
             dice: Arc::new(SystemDice),
             settings: ApiSettings {
@@ -188,6 +223,7 @@ impl Server {
                 default_signature: settings.default_signature,
                 retention: settings.retention,
                 public_url,
+                trusted_proxies: settings.trusted_proxies,
             },
             registry: Arc::new(registry),
             metrics,

@@ -9,7 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("posthaste-core", &["posthaste-signature"]),
     ("posthaste-store", &["posthaste-core"]),
     ("posthaste-engine", &["posthaste-core", "posthaste-signature", "posthaste-store"]),
-    ("posthaste-http", &["posthaste-core", "posthaste-store"]),
+    ("posthaste-http", &["posthaste-core", "posthaste-signature", "posthaste-store"]),
     (
         "posthaste",
         &["posthaste-core", "posthaste-engine", "posthaste-http", "posthaste-signature", "posthaste-store"],

@@ -19,7 +19,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-use super::{app, example};
+use super::{app, example, received};
 use crate::Shared;
 use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
@@ -43,6 +43,8 @@ pub(crate) struct MessageOut {
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     deliver_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    received: Option<received::ReceivedOut>,
 }
 
 /// Stands where a payload was that is gone.
@@ -64,11 +66,19 @@ pub(crate) fn out(message: &Message, with_content: bool) -> MessageOut {
         id: message.id.to_string(),
         event_id: message.event_id.as_ref().map(ToString::to_string),
         event_type: message.event_type.to_string(),
-        payload: payload(message.body.as_ref(), with_content),
+        payload: match (&message.origin, &message.body) {
+            (Some(_), Some(body)) if with_content => received::payload(body),
+            _ => payload(message.body.as_ref(), with_content),
+        },
         channels: texts(message.channels.iter().map(ToString::to_string).collect()),
         tags: texts(message.tags.iter().map(ToString::to_string).collect()),
         timestamp: message.created_at.to_string(),
         deliver_at: message.deliver_at.map(|at| at.to_string()),
+        received: message
+            .origin
+            .as_deref()
+            .filter(|_| with_content)
+            .map(|origin| received::out(origin, message)),
     }
 }
 

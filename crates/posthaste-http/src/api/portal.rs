@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use posthaste_core::app::Reference;
-use posthaste_core::id::TokenId;
+use posthaste_core::id::{AppId, TokenId};
 use posthaste_core::limits::PORTAL_TOKEN_LIFE_MAX;
 use posthaste_core::name::Label;
-use posthaste_core::tenant::Scope;
+use posthaste_core::tenant::{EnvironmentId, Scope};
 use posthaste_core::token::{Token, TokenHash};
 use posthaste_store::ChangeError;
 use posthaste_store::directory::{Made, NewToken};
@@ -24,6 +24,7 @@ use crate::extract::auth::{Caller, bearer};
 use crate::extract::body::JsonBody;
 use crate::extract::fields::{Fields, boolean, integer, names, uid_in_path};
 use crate::extract::path::Path;
+use crate::state::ApiState;
 
 pub(crate) async fn access(
     State(state): State<Shared>,
@@ -32,11 +33,8 @@ pub(crate) async fn access(
     body: JsonBody,
 ) -> Answer<Response> {
     let environment = caller.environment()?;
-    let mut fields =
-        if body.0.is_empty() { Fields::over(serde_json::Map::new()) } else { Fields::of(&body)? };
-    let read_only = fields.get("readOnly", boolean).value().unwrap_or(false);
-    let longest = i64::try_from(PORTAL_TOKEN_LIFE_MAX.as_secs()).unwrap_or(i64::MAX);
-    let life = fields.get("expiry", integer(3_600..=longest)).value().unwrap_or(longest);
+    let mut fields = fields_of(&body)?;
+    let asked = Asked::of(&mut fields);
     // Feature flags and capabilities shape the portal's pages; they are checked, and come with those pages.
     fields.get("featureFlags", names(Label::parse, 25, true));
     let described = fields.nested("application", |fields| app::read(fields, &state)).flatten();
@@ -52,17 +50,54 @@ pub(crate) async fn access(
         }
         (found, _) => found?,
     };
+    link_to(&state, environment, found.id, asked).await
+}
+
+fn fields_of(body: &JsonBody) -> Answer<Fields> {
+    if body.0.is_empty() { Ok(Fields::over(serde_json::Map::new())) } else { Fields::of(body) }
+}
+
+/// What a link should be good for.
+pub(crate) struct Asked {
+    read_only: bool,
+    life: Duration,
+}
+
+impl Asked {
+    pub(crate) fn read(body: &JsonBody) -> Answer<Self> {
+        let mut fields = fields_of(body)?;
+        let asked = Self::of(&mut fields);
+        fields.done()?;
+        Ok(asked)
+    }
+
+    fn of(fields: &mut Fields) -> Self {
+        let read_only = fields.get("readOnly", boolean).value().unwrap_or(false);
+        let longest = i64::try_from(PORTAL_TOKEN_LIFE_MAX.as_secs()).unwrap_or(i64::MAX);
+        let life = fields.get("expiry", integer(3_600..=longest)).value().unwrap_or(longest);
+        Self { read_only, life: Duration::from_secs(life.unsigned_abs()) }
+    }
+}
+
+/// A fresh token for one app, and a link that carries it.
+pub(crate) async fn link_to(
+    state: &ApiState,
+    environment: EnvironmentId,
+    app: AppId,
+    asked: Asked,
+) -> Answer<Response> {
+    let now = state.clock.now();
     let token = Token::fresh(&*state.dice);
     let new = NewToken {
         id: TokenId::fresh(now, &*state.dice),
         environment,
-        scope: Scope::App { app: found.id, read_only },
+        scope: Scope::App { app, read_only: asked.read_only },
         hash: token.hash(),
         hint: token.hint().to_owned(),
-        expires_at: Some(now.later(Duration::from_secs(life.unsigned_abs()))),
+        expires_at: Some(now.later(asked.life)),
     };
     state.directory.create_token(new, now).await?;
-    let key = json!({ "appId": found.id.to_string(), "token": token.expose() }).to_string();
+    let key = json!({ "appId": app.to_string(), "token": token.expose() }).to_string();
     // Behind the hash, so that it is sent to no server and stands in no log.
     let url =
         format!("{}/portal/login#key={}", state.settings.public_url, BASE64_URL_SAFE_NO_PAD.encode(key));

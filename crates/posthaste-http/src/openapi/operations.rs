@@ -92,6 +92,13 @@ const MSG: &str = "/api/v1/app/{app_id}/msg/{msg_id}";
 const OPS: &str = "/api/v1/operational-webhook/endpoint";
 const OP: &str = "/api/v1/operational-webhook/endpoint/{endpoint_id}";
 const OP_HEADERS: &str = "/api/v1/operational-webhook/endpoint/{endpoint_id}/headers";
+const SOURCES: &str = "/ingest/api/v1/source";
+const SOURCE: &str = "/ingest/api/v1/source/{source_id}";
+const SOURCE_ENDPOINTS: &str = "/ingest/api/v1/source/{source_id}/endpoint";
+const SOURCE_ENDPOINT: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}";
+const SOURCE_HEADERS: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/headers";
+const SOURCE_SECRET: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/secret";
+const SOURCE_ROTATE: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/secret/rotate";
 
 #[rustfmt::skip]
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -148,4 +155,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("GET", "/api/v1/health/ping"), ("v1.health.ping", "The same"), &[], None, EMPTY),
     row(("HEAD", "/api/v1/health"), ("v1.health.head", "Whether the store answers, without a body"), &[], None, EMPTY),
     row(("HEAD", "/api/v1/health/ping"), ("v1.health.ping-head", "The same"), &[], None, EMPTY),
+    row(("GET", SOURCES), ("v1.ingest.source.list", "List sources"), PAGE, None, (OK, Some("ListResponse_IngestSourceOut_"))),
+    row(("POST", SOURCES), ("v1.ingest.source.create", "Make a source"), &[], Some("IngestSourceIn"), (MADE, Some("IngestSourceOut"))),
+    row(("GET", SOURCE), ("v1.ingest.source.get", "Read a source"), &[], None, (OK, Some("IngestSourceOut"))),
+    row(("PUT", SOURCE), ("v1.ingest.source.upsert", "Replace or make a source"), &[], Some("IngestSourceIn"), (OK_OR_MADE, Some("IngestSourceOut"))),
+    row(("PATCH", SOURCE), ("v1.ingest.source.patch", "Change a source"), &[], Some("IngestSourcePatch"), (OK, Some("IngestSourceOut"))),
+    row(("DELETE", SOURCE), ("v1.ingest.source.delete", "Delete a source"), &[], None, EMPTY),
+    row(("POST", "/ingest/api/v1/source/{source_id}/token/rotate"), ("v1.ingest.source.rotate-token", "Move a source to another address"), &[], None, (OK, Some("RotateTokenOut"))),
+    row(("GET", "/ingest/api/v1/source/{source_id}/log"), ("v1.ingest.log.list", "List requests that were refused"), PAGE, None, (OK, Some("ListResponse_IngestLogOut_"))),
+    row(("POST", "/ingest/api/v1/source/{source_id}/dashboard"), ("v1.ingest.authentication.consumer-portal-access", "Make a portal link for a source"), &[], Some("IngestSourceConsumerPortalAccessIn"), (OK, Some("AppPortalAccessOut"))),
+    row(("GET", SOURCE_ENDPOINTS), ("v1.ingest.endpoint.list", "List a source's endpoints"), PAGE, None, (OK, Some("ListResponse_EndpointOut_"))),
+    row(("POST", SOURCE_ENDPOINTS), ("v1.ingest.endpoint.create", "Make an endpoint of a source"), &[], Some("EndpointIn"), (MADE, Some("EndpointOut"))),
+    row(("GET", SOURCE_ENDPOINT), ("v1.ingest.endpoint.get", "Read an endpoint of a source"), &[], None, (OK, Some("EndpointOut"))),
+    row(("PUT", SOURCE_ENDPOINT), ("v1.ingest.endpoint.upsert", "Replace or make an endpoint of a source"), &[], Some("EndpointUpdate"), (OK_OR_MADE, Some("EndpointOut"))),
+    row(("DELETE", SOURCE_ENDPOINT), ("v1.ingest.endpoint.delete", "Delete an endpoint of a source"), &[], None, EMPTY),
+    row(("GET", SOURCE_HEADERS), ("v1.ingest.endpoint.get-headers", "Read custom headers"), &[], None, (OK, Some("EndpointHeadersOut"))),
+    row(("PUT", SOURCE_HEADERS), ("v1.ingest.endpoint.set-headers", "Replace custom headers"), &[], Some("EndpointHeadersIn"), EMPTY),
+    row(("GET", SOURCE_SECRET), ("v1.ingest.endpoint.get-secret", "Read the signing secret"), &[], None, (OK, Some("EndpointSecretOut"))),
+    row(("POST", SOURCE_ROTATE), ("v1.ingest.endpoint.rotate-secret", "Rotate the signing secret"), &[], Some("EndpointSecretRotateIn"), EMPTY),
 ];

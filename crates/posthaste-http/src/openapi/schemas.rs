@@ -144,6 +144,56 @@ const MESSAGE_OUT: &[(&str, Kind)] = &[
     ("tags?", Tags),
     ("timestamp*", Instant),
     ("deliverAt?", Instant),
+    ("payloadEncoding", Text),
+    ("request", Ref("MessageRequestOut")),
+];
+
+/// What may come in by a source: ours, beyond Svix's.
+const RULES: &[(&str, Kind)] = &[
+    ("dedupe", Ref("IngestDedupe")),
+    ("allowedNetworks?", List),
+    ("rateLimit?", Rate),
+    ("bodyBytesMax", Count),
+    ("methods", List),
+    ("schema?", Object),
+    ("schemaMismatch?", Text),
+    ("answer", Ref("IngestAnswer")),
+    ("paused", Bool),
+];
+
+const SOURCE_IN: &[(&str, Kind)] =
+    &[("name*", Text), ("type*", Text), ("uid?", Uid), ("metadata", Texts), ("config", Object)];
+
+const SOURCE_PATCH: &[(&str, Kind)] =
+    &[("name", Text), ("type", Text), ("uid?", Uid), ("metadata", Texts), ("config", Object)];
+
+const SOURCE_OUT: &[(&str, Kind)] = &[
+    ("id*", Text),
+    ("uid?", Uid),
+    ("name*", Text),
+    ("type*", Text),
+    ("config*", Object),
+    ("ingestUrl?", Url),
+    ("metadata*", Texts),
+    ("createdAt*", Instant),
+    ("updatedAt*", Instant),
+    ("appId*", Text),
+];
+
+/// In snake case, as Svix has it.
+const LOG_OUT: &[(&str, Kind)] = &[
+    ("id*", Text),
+    ("source_id*", Text),
+    ("status_code*", Code),
+    ("error_text*", Text),
+    ("method*", Text),
+    ("query*", Text),
+    ("headers*", Texts),
+    ("payload*", Text),
+    ("payload_bytes*", Count),
+    ("client_address?", Text),
+    ("created_at*", Instant),
+    ("updated_at*", Instant),
 ];
 
 const ENDPOINT_IN: &[(&str, Kind)] = &[
@@ -177,6 +227,8 @@ pub(super) fn all() -> Value {
         "MessageAttemptOut",
         "MessageEndpointOut",
         "EndpointMessageOut",
+        "IngestSourceOut",
+        "IngestLogOut",
     ] {
         let page = [("data*", ListOf(name)), ("iterator?", Text), ("prevIterator?", Text), ("done*", Bool)];
         all.insert(format!("ListResponse_{name}_"), object(&page));
@@ -223,6 +275,14 @@ fn inputs() -> Vec<(&'static str, Value)> {
             ]),
         ),
         ("RecoverIn", object(&[("since*", Instant), ("until?", Instant)])),
+        ("IngestSourceIn", with(SOURCE_IN, RULES)),
+        ("IngestSourcePatch", with(SOURCE_PATCH, RULES)),
+        ("IngestDedupe", object(&[("by", Text), ("windowSeconds", Count)])),
+        (
+            "IngestAnswer",
+            object(&[("status", Code), ("headers", Texts), ("body", Text), ("delayMs", Millis)]),
+        ),
+        ("IngestSourceConsumerPortalAccessIn", object(&[("expiry?", Secs(604_800)), ("readOnly?", Bool)])),
         (
             "AppPortalAccessIn",
             object(&[
@@ -293,6 +353,10 @@ fn outputs() -> Vec<(&'static str, Value)> {
                 ("canceled*", Count),
             ]),
         ),
+        ("IngestSourceOut", with(SOURCE_OUT, RULES)),
+        ("IngestLogOut", object(LOG_OUT)),
+        ("RotateTokenOut", object(&[("ingestUrl*", Url)])),
+        ("MessageRequestOut", object(&[("method*", Text), ("query*", Text), ("headers*", Object)])),
         ("MessageOut", object(MESSAGE_OUT)),
         ("MessageAttemptOut", object(attempt)),
         ("MessageEndpointOut", with(ENDPOINT_OUT, STANDING)),

@@ -19,7 +19,7 @@ use posthaste_core::time::{Clock as _, TestClock, Timestamp};
 use posthaste_core::token::Token;
 use posthaste_http::bin::Bins;
 use posthaste_http::metrics::HttpMetrics;
-use posthaste_http::state::{ApiSettings, ApiState, Lookup, SignatureKind};
+use posthaste_http::state::{ApiSettings, ApiState, Fetch, Lookup, SignatureKind};
 use posthaste_store::Directory as _;
 use posthaste_store::directory::NewToken;
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
@@ -44,6 +44,29 @@ impl Lookup for Names {
     }
 }
 
+/// What providers publish, as the test says.
+#[derive(Default)]
+pub(crate) struct Published(Mutex<HashMap<String, String>>, Mutex<Vec<String>>);
+
+impl Published {
+    pub(crate) fn at(&self, url: &str, text: &str) {
+        self.0.lock().unwrap().insert(url.to_owned(), text.to_owned());
+    }
+
+    /// What was asked for.
+    pub(crate) fn fetched(&self) -> Vec<String> {
+        self.1.lock().unwrap().clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl Fetch for Published {
+    async fn fetch(&self, url: &str) -> Result<String, String> {
+        self.1.lock().unwrap().push(url.to_owned());
+        self.0.lock().unwrap().get(url).cloned().ok_or_else(|| "it answered 404".to_owned())
+    }
+}
+
 /// A Posthaste without an engine, on a clock that stands still.
 pub(crate) struct Posthaste {
     pub(crate) router: Router,
@@ -51,6 +74,7 @@ pub(crate) struct Posthaste {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) dice: Arc<TestDice>,
     pub(crate) names: Arc<Names>,
+    pub(crate) published: Arc<Published>,
     pub(crate) dir: PathBuf,
 }
 
@@ -75,6 +99,7 @@ impl Posthaste {
         let store = SqliteStore::open(options).unwrap();
         let clock = Arc::new(TestClock::at(Timestamp::from_secs(1_790_000_000)));
         let names = Arc::new(Names::default());
+        let published = Arc::new(Published::default());
         let mut registry = Registry::default();
         let metrics = HttpMetrics::register(&mut registry);
         let state = ApiState {
@@ -82,6 +107,8 @@ impl Posthaste {
             queue: store.clone(),
             directory: store.clone(),
             history: store.clone(),
+            sources: store.clone(),
+            fetcher: published.clone(),
             clock: clock.clone(),
             dice: dice.clone(),
             settings: ApiSettings {
@@ -92,13 +119,14 @@ impl Posthaste {
                 default_signature: SignatureKind::Hmac,
                 retention: Duration::from_hours(90 * 24),
                 public_url: "http://posthaste.example".to_owned(),
+                trusted_proxies: vec!["192.0.2.0/24".parse().unwrap()],
             },
             registry: Arc::new(registry),
             metrics,
             ready: Arc::new(AtomicBool::new(true)),
             bins: Some(Bins::new()),
         };
-        Self { router: posthaste_http::router(state), store, clock, dice, names, dir }
+        Self { router: posthaste_http::router(state), store, clock, dice, names, published, dir }
     }
 
     pub(crate) async fn token(&self, environment: &str) -> String {

@@ -103,6 +103,11 @@ pub fn find(slug: &str) -> Option<&'static Provider> {
     TABLE.get(slug).or_else(|| all().find(|provider| provider.svix.as_deref() == Some(slug)))
 }
 
+/// The value at a path of a JSON body, `data.0.id`: a string without its quotes, anything else as written.
+pub fn json_text(body: &[u8], path: &str) -> Option<String> {
+    json::Path::parse(path).text(body).map(std::borrow::Cow::into_owned)
+}
+
 /// Checks a request once: that `provider` sent it, knowing `secret`, not long before `now` (seconds since 1970).
 ///
 /// Who checks many requests keeps a [`Receiver`], which also takes several secrets, other settings, and keys

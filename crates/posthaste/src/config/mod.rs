@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use posthaste_core::retry::RetrySchedule;
+use posthaste_core::source::IpNet;
 use posthaste_core::target::Allow;
 use posthaste_http::state::SignatureKind;
 use zeroize::Zeroizing;
@@ -40,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) default_signature: SignatureKind,
     pub(crate) retention: Duration,
     pub(crate) public_url: Option<String>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
 }
@@ -102,6 +104,7 @@ impl Settings {
             default_signature: raw.parse("default-signature", value::signature)?,
             retention: raw.parse("retention", value::duration)?,
             public_url: raw.get("public-url").map(str::to_owned),
+            trusted_proxies: raw.parse("trusted-proxies", value::networks)?,
             log: raw.get("log").unwrap_or_default().to_owned(),
             log_format: raw.parse("log-format", value::log_format)?,
         })

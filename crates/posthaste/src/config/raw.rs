@@ -56,6 +56,7 @@ const KNOWN: &[Known] = &[
     plain("default-signature", "hmac256"),
     plain("retention", "90d"),
     Known { name: "public-url", default: None, secret: false },
+    plain("trusted-proxies", ""),
     plain("log", "info"),
     plain("log-format", "text"),
 ];

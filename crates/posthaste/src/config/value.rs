@@ -1,9 +1,10 @@
 //! How the text of a setting becomes a value. Each error is the rest of a sentence: "… is \"x\": must be …".
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use posthaste_core::retry::RetrySchedule;
+use posthaste_core::source::IpNet;
 use posthaste_core::target::Allow;
 use posthaste_http::state::SignatureKind;
 
@@ -45,6 +46,15 @@ pub(super) fn schedule(text: &str) -> Result<RetrySchedule, String> {
         return Ok(RetrySchedule::new(Vec::new()));
     }
     text.split(',').map(duration).collect::<Result<_, _>>().map(RetrySchedule::new)
+}
+
+/// Networks, or single addresses, between commas.
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let read = |item: &str| {
+        let network = item.parse::<IpNet>().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
+        network.ok_or_else(|| format!("\"{item}\" is no network like 10.0.0.0/8, and no address"))
+    };
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(read).collect()
 }
 
 pub(super) fn allow_list(text: &str) -> Result<Vec<Allow>, String> {

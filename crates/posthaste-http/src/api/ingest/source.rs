@@ -1,0 +1,236 @@
+//! Sources.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use posthaste_core::app::Reference;
+use posthaste_core::id::{AppId, SourceId};
+use posthaste_core::limits::DOOR_GRACE;
+use posthaste_core::name::Uid;
+use posthaste_core::source::{Config, Door, NewSource, Rules, Source, SourceChange};
+use posthaste_signature::provider::{Provider, find};
+use posthaste_store::ChangeError;
+use posthaste_store::page::Order;
+use serde_json::{Map, Value, json};
+
+use super::rules;
+use crate::Shared;
+use crate::error::{Answer, ApiError, json_of};
+use crate::extract::auth::Caller;
+use crate::extract::body::JsonBody;
+use crate::extract::fields::{Fields, boolean, metadata, object, string, title, uid, uid_in_path};
+use crate::extract::path::Path;
+use crate::extract::query::{ListOut, Query};
+use crate::inbound::config::ProviderConfig;
+use crate::state::ApiState;
+
+/// Letters of a source's name.
+const NAME_LENGTH_MAX: usize = 256;
+
+/// A source on the wire: Svix's fields, and then what its API lacks.
+fn out(source: &Source, state: &ApiState) -> Value {
+    let provider = find(&source.provider);
+    let mut out = Map::new();
+    let mut add = |name: &str, value: Value| out.insert(name.to_owned(), value);
+    add("id", json!(source.id.to_string()));
+    add("uid", json!(source.uid.as_ref().map(Uid::as_str)));
+    add("name", json!(source.name));
+    add("type", json!(provider.map_or(source.provider.as_str(), Provider::svix_type)));
+    add("config", ProviderConfig::kept(&source.config).shown());
+    add("ingestUrl", json!(ingest_url(source, state)));
+    add("metadata", json!(source.metadata));
+    add("createdAt", json!(source.created_at.to_string()));
+    add("updatedAt", json!(source.updated_at.to_string()));
+    add("appId", json!(source.app.to_string()));
+    add("paused", json!(source.paused));
+    rules::out(&source.rules, &mut out);
+    Value::Object(out)
+}
+
+fn ingest_url(source: &Source, state: &ApiState) -> String {
+    format!("{}/in/{}", state.settings.public_url, source.door.expose())
+}
+
+/// What was said of a source.
+struct Said {
+    name: Option<String>,
+    uid: Option<Option<Uid>>,
+    metadata: Option<posthaste_core::app::Metadata>,
+    provider: Option<String>,
+    config: Option<Config>,
+    rules: Rules,
+    paused: Option<bool>,
+}
+
+/// Reads it. `before`: the source that is patched, whose type and rules hold where nothing is said.
+fn read(body: &JsonBody, before: Option<&Source>) -> Answer<Said> {
+    let mut fields = Fields::of(body)?;
+    let patch = before.is_some();
+    let named = title(NAME_LENGTH_MAX);
+    let name = if patch { fields.not_null("name", named) } else { fields.required("name", named) };
+    let uid = fields.get("uid", uid("src_", Uid::parse)).change();
+    let metadata = fields.not_null("metadata", metadata);
+    let paused = fields.not_null("paused", boolean);
+    let rules = rules::read(&mut fields, before.map(|source| source.rules.clone()).unwrap_or_default());
+    let kind = if patch { fields.not_null("type", provider) } else { fields.required("type", provider) };
+    let given = fields.get("config", object).value();
+    let config = match (kind.or_else(|| before.and_then(|source| find(&source.provider))), given) {
+        (Some(provider), Some(config)) => read_config(&mut fields, provider, config),
+        // A type without a config: fine for those that need none.
+        (Some(provider), None) if kind.is_some() => read_config(&mut fields, provider, Map::new()),
+        _ => None,
+    };
+    fields.done()?;
+    Ok(Said { name, uid, metadata, provider: kind.map(|kind| kind.slug.clone()), config, rules, paused })
+}
+
+fn provider(value: Value) -> Result<&'static Provider, String> {
+    let text = string(value)?;
+    if text == "cron" {
+        return Err("cron is not supported yet: a source takes what a provider sends".to_owned());
+    }
+    find(&text).ok_or_else(|| {
+        let shown: String = text.chars().take(60).collect();
+        format!("{shown:?} is no provider we know: for any HMAC use generic-hmac, for no signature generic-webhook")
+    })
+}
+
+fn read_config(fields: &mut Fields, provider: &Provider, config: Map<String, Value>) -> Option<Config> {
+    let read = ProviderConfig::read(provider, config);
+    match read.and_then(|config| config.judge(&provider.slug).map(|()| config)) {
+        Ok(config) => Some(config.to_keep()),
+        Err(error) => {
+            fields.wrong("config", error);
+            None
+        }
+    }
+}
+
+/// A new source from what was said of it; everything that has to be said was checked to be there.
+fn new_source(state: &ApiState, said: Said) -> Answer<NewSource> {
+    let now = state.clock.now();
+    let (Some(name), Some(provider), Some(config)) = (said.name, said.provider, said.config) else {
+        return Err(ApiError::bad_request("the body is incomplete"));
+    };
+    Ok(NewSource {
+        id: SourceId::fresh(now, &*state.dice),
+        app: AppId::fresh(now, &*state.dice),
+        uid: said.uid.flatten(),
+        name,
+        provider,
+        config,
+        door: Door::fresh(&*state.dice),
+        rules: said.rules,
+        paused: said.paused.unwrap_or(false),
+        metadata: said.metadata.unwrap_or_default(),
+    })
+}
+
+pub(crate) async fn list(State(state): State<Shared>, caller: Caller, query: Query) -> Answer<Response> {
+    let environment = caller.environment()?;
+    let page = query.page_of_ids(Order::Ascending, state.clock.now())?;
+    let page = state.sources.sources(environment, page).await?;
+    Ok(json_of(
+        StatusCode::OK,
+        &ListOut::of(page, |source| source.id.to_string(), |source| out(&source, &state)),
+    ))
+}
+
+pub(crate) async fn create(State(state): State<Shared>, caller: Caller, body: JsonBody) -> Answer<Response> {
+    let environment = caller.environment()?;
+    let new = new_source(&state, read(&body, None)?)?;
+    let source = state.sources.create_source(environment, new, state.clock.now()).await?;
+    Ok(json_of(StatusCode::CREATED, &out(&source, &state)))
+}
+
+pub(crate) async fn get(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(source): Path<String>,
+) -> Answer<Response> {
+    let source = state.sources.source(caller.environment()?, &Reference::new(source)).await?;
+    Ok(json_of(StatusCode::OK, &out(&source, &state)))
+}
+
+/// Replaces a source, its door and its endpoints apart, or makes it under the uid of the path.
+pub(crate) async fn put(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(source): Path<String>,
+    body: JsonBody,
+) -> Answer<Response> {
+    let environment = caller.environment()?;
+    let reference = Reference::new(source);
+    let mut said = read(&body, None)?;
+    let change = SourceChange {
+        name: said.name.clone(),
+        // A body without a uid keeps the one that the path was found by.
+        uid: said.uid.clone().or_else(|| reference.id::<posthaste_core::id::SourceKind>().map(|_| None)),
+        provider: said.provider.clone(),
+        config: said.config.clone(),
+        rules: Some(said.rules.clone()),
+        paused: Some(said.paused.unwrap_or(false)),
+        metadata: Some(said.metadata.clone().unwrap_or_default()),
+    };
+    let now = state.clock.now();
+    match state.sources.change_source(environment, &reference, change, now).await {
+        Ok(source) => Ok(json_of(StatusCode::OK, &out(&source, &state))),
+        Err(ChangeError::NotFound(_)) => {
+            let in_path =
+                uid_in_path("src_", reference.as_str()).ok_or_else(|| ApiError::not_found("source"))?;
+            said.uid = Some(said.uid.flatten().or(Some(in_path)));
+            let new = new_source(&state, said)?;
+            let source = state.sources.create_source(environment, new, now).await?;
+            Ok(json_of(StatusCode::CREATED, &out(&source, &state)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) async fn patch(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(source): Path<String>,
+    body: JsonBody,
+) -> Answer<Response> {
+    let environment = caller.environment()?;
+    let reference = Reference::new(source);
+    let before = state.sources.source(environment, &reference).await?;
+    let said = read(&body, Some(&before))?;
+    let change = SourceChange {
+        name: said.name,
+        uid: said.uid,
+        provider: said.provider,
+        config: said.config,
+        // Only if something was said of them: two patches of different fields must not undo each other.
+        rules: (said.rules != before.rules).then_some(said.rules),
+        paused: said.paused,
+        metadata: said.metadata,
+    };
+    let source = state.sources.change_source(environment, &reference, change, state.clock.now()).await?;
+    Ok(json_of(StatusCode::OK, &out(&source, &state)))
+}
+
+pub(crate) async fn delete(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(source): Path<String>,
+) -> Answer<StatusCode> {
+    let environment = caller.environment()?;
+    state.sources.delete_source(environment, &Reference::new(source), state.clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Another address; the old one works on for a day, so that the provider can be told first.
+pub(crate) async fn rotate_token(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(source): Path<String>,
+) -> Answer<Response> {
+    let environment = caller.environment()?;
+    let door = Door::fresh(&*state.dice);
+    let now = state.clock.now();
+    let source =
+        state.sources.rotate_door(environment, &Reference::new(source), door, DOOR_GRACE, now).await?;
+    Ok(json_of(StatusCode::OK, &json!({ "ingestUrl": ingest_url(&source, &state) })))
+}

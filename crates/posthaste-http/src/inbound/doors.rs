@@ -1,0 +1,160 @@
+//! Sources as the door needs them: read from the store, prepared once, and kept for a moment.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jsonschema::Validator;
+use posthaste_core::source::{OnMismatch, Source};
+use posthaste_core::tenant::EnvironmentId;
+use posthaste_core::time::Timestamp;
+use posthaste_signature::provider::{Keys, Receiver, SetupError};
+use posthaste_store::StoreError;
+
+use super::config::ProviderConfig;
+use super::schema;
+use super::throttle::Throttle;
+use crate::state::ApiState;
+
+/// Doors that are kept; past that all are forgotten, which costs one read each.
+const DOORS_MAX: usize = 10_000;
+/// How long a change by another process may go unseen.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+/// How long a provider's fetched keys are used.
+const KEYS_LIFE: Duration = Duration::from_hours(1);
+/// How soon they are fetched again for a key that is not among them.
+const KEYS_AGE_MIN: Duration = Duration::from_secs(60);
+/// Refused requests that are explained and kept, per second and source, and how many at once. The rest are counted.
+const REFUSALS_PER_SECOND: u32 = 10;
+const REFUSALS_BURST: u32 = 50;
+
+/// A source, ready for requests.
+pub(crate) struct Prepared {
+    pub(crate) environment: EnvironmentId,
+    pub(crate) source: Source,
+    pub(crate) receiver: Receiver,
+    pub(crate) schema: Option<(Validator, OnMismatch)>,
+    pub(crate) throttle: Option<Throttle>,
+    pub(crate) refusals: Throttle,
+    pub(crate) explains: Throttle,
+    keys: Mutex<Fetched>,
+    /// One fetch at a time.
+    pub(crate) fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Fetched {
+    keys: Arc<Keys>,
+    at: Option<Timestamp>,
+}
+
+impl Prepared {
+    fn new(environment: EnvironmentId, source: Source) -> Result<Self, SetupError> {
+        let receiver = ProviderConfig::kept(&source.config).receiver(&source.provider)?;
+        // It was checked when it was set.
+        let schema = source.rules.schema.as_ref();
+        let schema = schema.and_then(|s| Some((schema::compile(&s.document).ok()?, s.on_mismatch)));
+        let rate = source.rules.rate_per_second.map(|rate| u32::from(rate.get()));
+        Ok(Self {
+            environment,
+            receiver,
+            schema,
+            throttle: rate.map(|rate| Throttle::new(rate, rate)),
+            refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS_BURST),
+            explains: Throttle::new(REFUSALS_PER_SECOND, REFUSALS_BURST),
+            source,
+            keys: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The keys that were fetched, unless they are too old.
+    pub(crate) fn keys(&self, now: Timestamp) -> Arc<Keys> {
+        let mut fetched = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if fetched.at.is_some_and(|at| now.since(at) > KEYS_LIFE) {
+            *fetched = Fetched::default();
+        }
+        Arc::clone(&fetched.keys)
+    }
+
+    pub(crate) fn add_key(&self, url: String, text: String, now: Timestamp) -> Arc<Keys> {
+        let mut fetched = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = Keys::clone(&fetched.keys);
+        keys.insert(url, text);
+        *fetched = Fetched { keys: Arc::new(keys), at: Some(now) };
+        Arc::clone(&fetched.keys)
+    }
+
+    /// Forgets the keys, unless they were fetched just now: then a stranger's key id fetches nothing.
+    pub(crate) fn forget_keys(&self, now: Timestamp) -> bool {
+        let mut fetched = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = fetched.at.is_some_and(|at| now.since(at) > KEYS_AGE_MIN);
+        if old {
+            *fetched = Fetched::default();
+        }
+        old
+    }
+}
+
+struct Kept {
+    prepared: Arc<Prepared>,
+    /// The store's count of changes when it was read.
+    changes: u64,
+    read_at: Timestamp,
+}
+
+/// The doors that were knocked at lately.
+#[derive(Default)]
+pub(crate) struct Doors(Mutex<HashMap<[u8; 32], Kept>>);
+
+impl Doors {
+    /// The source behind a door. A change by this process counts at once, one by another within a second.
+    pub(crate) async fn open(
+        &self,
+        state: &ApiState,
+        hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Arc<Prepared>>, StoreError> {
+        let changes = state.sources.source_changes();
+        if let Some(prepared) = self.fresh(&hash, changes, now) {
+            return Ok(Some(prepared));
+        }
+        let Some((environment, source)) = state.sources.door(hash, now).await? else {
+            self.lock().remove(&hash);
+            return Ok(None);
+        };
+        let before = self.lock().get(&hash).map(|kept| Arc::clone(&kept.prepared));
+        let prepared = match before {
+            // Nothing changed: keep the throttle's and the keys' memory.
+            Some(before) if before.source == source => before,
+            _ => match Prepared::new(environment, source) {
+                Ok(prepared) => Arc::new(prepared),
+                Err(error) => {
+                    tracing::error!(%error, "a source cannot be used");
+                    return Ok(None);
+                }
+            },
+        };
+        let mut doors = self.lock();
+        if doors.len() >= DOORS_MAX {
+            doors.clear();
+        }
+        doors.insert(hash, Kept { prepared: Arc::clone(&prepared), changes, read_at: now });
+        Ok(Some(prepared))
+    }
+
+    fn fresh(&self, hash: &[u8; 32], changes: u64, now: Timestamp) -> Option<Arc<Prepared>> {
+        let mut doors = self.lock();
+        let kept = doors.get_mut(hash).filter(|kept| kept.changes == changes)?;
+        if now.since(kept.read_at) >= FRESH_FOR {
+            // Whoever comes first reads again; the others need not wait for that.
+            kept.read_at = now;
+            return None;
+        }
+        Some(Arc::clone(&kept.prepared))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

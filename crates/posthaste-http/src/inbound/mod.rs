@@ -1,0 +1,276 @@
+//! The inbound door: a provider's request is read, verified, deduplicated and stored, in that order, and then answered.
+//!
+//! The answer never waits for the handler. What is refused is kept too, as far as limits allow, with the reason.
+
+mod address;
+pub(crate) mod config;
+mod dedupe;
+mod doors;
+mod refuse;
+pub(crate) mod schema;
+mod throttle;
+mod verify;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use posthaste_core::id::MessageId;
+use posthaste_core::name::{EventTypeName, Tag};
+use posthaste_core::origin::Origin;
+use posthaste_core::source::{Door, OnMismatch};
+use posthaste_signature::provider::{Answer, Verified};
+use posthaste_store::source::{NewReceived, Received};
+
+pub use address::Peer;
+pub(crate) use doors::{Doors, Prepared};
+use refuse::{Evidence, Refused};
+
+use crate::Shared;
+use crate::error::ApiError;
+use crate::extract::body;
+
+/// What a message is marked with whose body does not match the source's schema.
+const MISMATCH_TAG: &str = "schema-mismatch";
+/// The type of a message whose provider says none.
+const TYPELESS: &str = "webhook";
+/// Tells the provider under which id we keep its request.
+const MESSAGE: HeaderName = HeaderName::from_static("posthaste-message");
+
+/// Everything about a request but its body.
+struct Knock {
+    state: Shared,
+    prepared: Arc<Prepared>,
+    parts: Parts,
+    url: String,
+    remote: Option<IpAddr>,
+}
+
+pub(crate) async fn knock(
+    State(state): State<Shared>,
+    Path(door): Path<String>,
+    request: Request,
+) -> Response {
+    let Some(door) = Door::parse(&door) else { return unknown() };
+    let prepared = match state.doors.open(&state, door.hash(), state.clock.now()).await {
+        Ok(Some(prepared)) => prepared,
+        Ok(None) => return unknown(),
+        Err(error) => return ApiError::from(error).into_response(),
+    };
+    let (parts, body) = request.into_parts();
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let url = format!("{}{target}", state.settings.public_url);
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+    let remote = address::client(peer, &parts.headers, &state.settings.trusted_proxies);
+    Knock { state, prepared, parts, url, remote }.answer(body).await
+}
+
+/// The same for every door that is none: nobody learns which ones are.
+fn unknown() -> Response {
+    ApiError::not_found("path").into_response()
+}
+
+impl Knock {
+    async fn answer(self, body: Body) -> Response {
+        if let Err(refused) = self.admit() {
+            return self.refuse(refused, Bytes::new());
+        }
+        let limit = usize::try_from(self.prepared.source.rules.body_bytes_max).unwrap_or(usize::MAX);
+        let body = match body::read(body, limit).await {
+            Ok(body) => body,
+            Err(error) => return self.refuse_unread(error),
+        };
+        if let Some(outcome) = self.shake(&body).await {
+            return match outcome {
+                Ok(answer) => response(answer),
+                Err(refused) => self.refuse(refused, body),
+            };
+        }
+        if let Some(response) = self.other_method() {
+            return response;
+        }
+        match self.take(&body).await {
+            Ok(response) => response,
+            Err(refused) => self.refuse(refused, body),
+        }
+    }
+
+    /// Who may knock, and how often.
+    fn admit(&self) -> Result<(), Refused> {
+        let networks = &self.prepared.source.rules.allowed_networks;
+        let is_allowed = |address: IpAddr| networks.iter().any(|network| network.contains(&address));
+        if !networks.is_empty() && !self.remote.is_some_and(is_allowed) {
+            let from =
+                self.remote.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
+            let reason = format!("requests from {from} are not allowed by this source's allowedNetworks");
+            return Err(Refused::new(StatusCode::FORBIDDEN, "address_not_allowed", reason));
+        }
+        match &self.prepared.throttle {
+            Some(throttle) => throttle.take(self.state.clock.now()).map_err(Refused::too_many),
+            None => Ok(()),
+        }
+    }
+
+    /// A kind word for a person, or what methods there are; `None`: it is one of those.
+    fn other_method(&self) -> Option<Response> {
+        let methods = &self.prepared.source.rules.methods;
+        if methods.iter().any(|method| method == self.parts.method.as_str()) {
+            return None;
+        }
+        if matches!(self.parts.method, Method::GET | Method::HEAD) {
+            return Some(page(methods));
+        }
+        let refused = Refused::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            format!("this source takes {} and not {}", methods.join(", "), self.parts.method),
+        );
+        Some(Refused { methods: Some(methods.join(", ")), ..refused }.into_response())
+    }
+
+    /// Verified, deduplicated, on disk; and only then a 2xx.
+    async fn take(&self, body: &Bytes) -> Result<Response, Refused> {
+        let verified = self.verify(body).await?;
+        let mut tags = vec![];
+        if let Some((validator, on_mismatch)) = &self.prepared.schema
+            && let Some(mismatch) = schema::mismatch(validator, body)
+        {
+            match on_mismatch {
+                OnMismatch::Reject => {
+                    return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "schema_mismatch", mismatch));
+                }
+                OnMismatch::Flag => tags.extend(Tag::parse(MISMATCH_TAG)),
+            }
+        }
+        let new = self.received(body, &verified, tags);
+        let now = self.state.clock.now();
+        let message = match self.state.sources.receive(new, now).await {
+            Ok(Received::New { message, .. }) => {
+                self.state.metrics.accepted.inc();
+                message
+            }
+            Ok(Received::Repeated { first, .. }) => first,
+            Err(error) => return Ok(ApiError::from(error).into_response()),
+        };
+        Ok(self.delivered(body, message).await)
+    }
+
+    fn received(&self, body: &Bytes, verified: &Verified, tags: Vec<Tag>) -> NewReceived {
+        let request = self.request(body);
+        let Prepared { environment, source, receiver, .. } = &*self.prepared;
+        let event_type = receiver.event_type(&request, verified);
+        NewReceived {
+            source: source.id,
+            app: source.app,
+            environment: *environment,
+            id: MessageId::fresh(self.state.clock.now(), &*self.state.dice),
+            event_type: event_type_name(event_type.as_deref().unwrap_or_default()),
+            tags,
+            origin: self.origin(),
+            dedupe: dedupe::key(&source.rules.dedupe, receiver, &request, verified),
+            body: body.clone(),
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        let headers = self.parts.headers.iter();
+        Origin {
+            method: self.parts.method.as_str().to_owned(),
+            query: self.parts.uri.query().unwrap_or_default().to_owned(),
+            headers: headers
+                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+                .collect(),
+        }
+    }
+
+    /// The source's own answer, or what its provider wants to hear.
+    async fn delivered(&self, body: &Bytes, message: MessageId) -> Response {
+        let own = &self.prepared.source.rules.answer;
+        if !own.delay.is_zero() {
+            tokio::time::sleep(own.delay).await;
+        }
+        let is_own = own.status != 200 || !own.headers.is_empty() || !own.body.is_empty();
+        let mut answered = if is_own {
+            let mut response = own.body.clone().into_response();
+            *response.status_mut() = StatusCode::from_u16(own.status).unwrap_or(StatusCode::OK);
+            for (name, value) in &own.headers {
+                if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            response
+        } else {
+            response(self.prepared.receiver.delivered(&self.request(body)))
+        };
+        if let Ok(id) = HeaderValue::try_from(message.to_string()) {
+            answered.headers_mut().insert(MESSAGE, id);
+        }
+        answered
+    }
+
+    fn refuse_unread(&self, error: ApiError) -> Response {
+        let ApiError::Plain { status, code, ref detail } = error else { return error.into_response() };
+        self.refuse(Refused::new(status, code, detail.as_str()), Bytes::new())
+    }
+
+    /// Answers, and keeps the request; a flood of them is only answered.
+    fn refuse(&self, refused: Refused, body: Bytes) -> Response {
+        self.state.metrics.refused(refused.code);
+        if self.prepared.refusals.take(self.state.clock.now()).is_ok() {
+            let evidence = Evidence { origin: self.origin(), body, remote: self.remote };
+            refuse::keep(&self.state, &self.prepared, &refused, evidence);
+        }
+        refused.into_response()
+    }
+}
+
+/// An answer of the library as one of ours.
+fn response(answer: Answer) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+/// What a person sees who opens the address of a door.
+fn page(methods: &[String]) -> Response {
+    let text = format!(
+        "This is an address for webhooks, and it works.\n\nIt takes {} requests from the provider it was made for. \
+         There is nothing to see here in a browser.\n",
+        methods.join(" or ")
+    );
+    ([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], text).into_response()
+}
+
+/// A provider's own name for what happened, in the characters that names of event types have.
+fn event_type_name(said: &str) -> EventTypeName {
+    let plain =
+        |letter: char| if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '_' };
+    let name: String = said.chars().take(EventTypeName::LENGTH_MAX).map(plain).collect();
+    let parsed = EventTypeName::parse(&name).or_else(|_| EventTypeName::parse(TYPELESS));
+    parsed.unwrap_or_else(|_| unreachable!("the name of messages without a type is a name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_providers_name_for_an_event_becomes_one_of_ours() {
+        assert_eq!(event_type_name("invoice.paid").as_str(), "invoice.paid");
+        assert_eq!(event_type_name("ping/v0").as_str(), "ping_v0");
+        assert_eq!(event_type_name("pr:opened ü").as_str(), "pr_opened__");
+        assert_eq!(event_type_name("").as_str(), "webhook");
+        assert_eq!(event_type_name(&"x".repeat(1_000)).as_str().len(), EventTypeName::LENGTH_MAX);
+    }
+}

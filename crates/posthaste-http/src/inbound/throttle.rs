@@ -1,0 +1,50 @@
+//! A rate as a schedule (GCRA): one instant says all there is to know.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use posthaste_core::time::Timestamp;
+
+/// So many a second, and so many at once.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    // All three in microseconds.
+    step: i64,
+    burst: i64,
+    /// When the next one would be due if all came evenly.
+    next: AtomicI64,
+}
+
+impl Throttle {
+    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
+        let step = 1_000_000 / i64::from(per_second.max(1));
+        Self { step, burst: step * i64::from(burst.max(1)), next: AtomicI64::new(0) }
+    }
+
+    /// Takes a place, or says how long to wait for one.
+    pub(crate) fn take(&self, now: Timestamp) -> Result<(), Duration> {
+        let now = now.as_micros();
+        let mut wait = 0;
+        let taken = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+            let next = next.max(now) + self.step;
+            wait = next - now - self.burst;
+            (wait <= 0).then_some(next)
+        });
+        taken.map(|_| ()).map_err(|_| Duration::from_micros(wait.unsigned_abs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_one_a_step() {
+        let throttle = Throttle::new(10, 3);
+        let now = Timestamp::from_secs(1_000);
+        assert_eq!((0..5).filter(|_| throttle.take(now).is_ok()).count(), 3);
+        assert_eq!(throttle.take(now), Err(Duration::from_millis(100)));
+        let later = now.later(Duration::from_millis(250));
+        assert_eq!((0..5).filter(|_| throttle.take(later).is_ok()).count(), 2);
+    }
+}

@@ -1,0 +1,145 @@
+//! Verification at the door: handshakes, keys that have to be fetched, and the reason of a refusal.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use posthaste_core::app::Reference;
+use posthaste_core::source::SourceChange;
+use posthaste_signature::provider::{Answer, Keys, Refusal, Request, Verified};
+
+use super::Knock;
+use super::config::ProviderConfig;
+use super::refuse::Refused;
+
+/// How often one request may make us fetch something: a key set, and once more if it has changed.
+const FETCHES_MAX: usize = 3;
+
+impl Knock {
+    /// The request as the library sees it.
+    pub(super) fn request<'a>(&'a self, body: &'a [u8]) -> Request<'a> {
+        Request { method: self.parts.method.as_str(), url: &self.url, headers: &self.parts.headers, body }
+    }
+
+    /// The answer to a handshake; `None` for a delivery.
+    pub(super) async fn shake(&self, body: &[u8]) -> Option<Result<Answer, Refused>> {
+        let request = self.request(body);
+        let now = self.state.clock.now();
+        let receiver = &self.prepared.receiver;
+        let first = receiver.handshake(&request, now.as_secs(), &self.prepared.keys(now))?;
+        let outcome = match first {
+            Err(Refusal::KeyNeeded(_)) => {
+                self.with_keys(|keys| {
+                    receiver.handshake(&request, now.as_secs(), keys).unwrap_or(Err(Refusal::UnknownScheme))
+                })
+                .await
+            }
+            outcome => Ok(outcome),
+        };
+        let mut answer = match outcome {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(why)) => return Some(Err(self.explain(body, &why, StatusCode::FORBIDDEN))),
+            Err(refused) => return Some(Err(refused)),
+        };
+        if let Some(secret) = answer.learned.take()
+            && let Err(refused) = self.learn(secret).await
+        {
+            return Some(Err(refused));
+        }
+        if let Some(url) = answer.then_get.take() {
+            self.confirm(url);
+        }
+        Some(Ok(answer))
+    }
+
+    /// Believes the request, or says why not.
+    pub(super) async fn verify(&self, body: &[u8]) -> Result<Verified, Refused> {
+        let request = self.request(body);
+        let now = self.state.clock.now();
+        let receiver = &self.prepared.receiver;
+        let mut outcome = receiver.verify(&request, now.as_secs(), &self.prepared.keys(now));
+        let changed = matches!(outcome, Err(Refusal::UnknownKey(_))) && self.prepared.forget_keys(now);
+        if changed || matches!(outcome, Err(Refusal::KeyNeeded(_))) {
+            outcome = self.with_keys(|keys| receiver.verify(&request, now.as_secs(), keys)).await?;
+        }
+        outcome.map_err(|why| self.explain(body, &why, StatusCode::UNAUTHORIZED))
+    }
+
+    /// Tries, and fetches what is asked for, until nothing more is.
+    async fn with_keys<T>(
+        &self,
+        attempt: impl Fn(&Keys) -> Result<T, Refusal>,
+    ) -> Result<Result<T, Refusal>, Refused> {
+        let now = self.state.clock.now();
+        let _one_at_a_time = self.prepared.fetching.lock().await;
+        let mut keys: Arc<Keys> = self.prepared.keys(now);
+        for _ in 0..FETCHES_MAX {
+            match attempt(&keys) {
+                Err(Refusal::KeyNeeded(url)) => match self.state.fetcher.fetch(&url).await {
+                    Ok(text) => keys = self.prepared.add_key(url, text, now),
+                    Err(error) => {
+                        let reason = format!("the provider's key could not be fetched from {url}: {error}");
+                        let refused =
+                            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "key_unavailable", reason);
+                        return Err(Refused { wait: Some(std::time::Duration::from_secs(5)), ..refused });
+                    }
+                },
+                outcome => return Ok(outcome),
+            }
+        }
+        Ok(attempt(&keys))
+    }
+
+    /// A refusal with the mistakes that would explain it, as far as there is time to look for them.
+    fn explain(&self, body: &[u8], why: &Refusal, forbidden: StatusCode) -> Refused {
+        let status = match why {
+            // A token of ours that is not sent back is a matter of permission; anything else of proof.
+            Refusal::WrongToken(what) if what == "topic" => StatusCode::NOT_FOUND,
+            Refusal::WrongToken(what) if what == "verify_token" => forbidden,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        let now = self.state.clock.now();
+        let hints = if self.prepared.explains.take(now).is_ok() {
+            let found = self.prepared.receiver.explain(
+                &self.request(body),
+                now.as_secs(),
+                &self.prepared.keys(now),
+                why,
+            );
+            found.iter().map(ToString::to_string).collect()
+        } else {
+            vec![]
+        };
+        Refused { hints, ..Refused::new(status, "not_verified", why.to_string()) }
+    }
+
+    /// Keeps the secret that the provider gave us, unless there is one already: then whoever sends another is a stranger.
+    async fn learn(&self, secret: String) -> Result<(), Refused> {
+        let mut config = ProviderConfig::kept(&self.prepared.source.config);
+        if config.secrets.contains(&secret) {
+            return Ok(());
+        }
+        if !config.secrets.is_empty() {
+            let reason = "this source has its secret already: to connect it anew, take the secret away first";
+            return Err(Refused::new(StatusCode::FORBIDDEN, "handshake_refused", reason));
+        }
+        config.secrets.push(secret);
+        let change = SourceChange { config: Some(config.to_keep()), ..SourceChange::default() };
+        let source = Reference::new(self.prepared.source.id.to_string());
+        let now = self.state.clock.now();
+        let changed = self.state.sources.change_source(self.prepared.environment, &source, change, now).await;
+        changed.map(|_| ()).map_err(|error| {
+            tracing::error!(%error, "a secret that a provider gave could not be kept");
+            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store is not available now")
+        })
+    }
+
+    /// Fetches the address that confirms a subscription, once the answer is out.
+    fn confirm(&self, url: String) {
+        let fetcher = Arc::clone(&self.state.fetcher);
+        tokio::spawn(async move {
+            if let Err(error) = fetcher.fetch(&url).await {
+                tracing::warn!(%error, "a subscription could not be confirmed: the provider will ask again");
+            }
+        });
+    }
+}
