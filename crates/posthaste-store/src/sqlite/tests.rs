@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use posthaste_core::app::NewApp;
 use posthaste_core::dice::{Dice, TestDice};
 use posthaste_core::id::AppId;
+use posthaste_core::source::Door;
 use posthaste_core::time::Timestamp;
 use rusqlite::Connection;
 
 use super::writer::Work;
 use super::{SqliteOptions, SqliteStore, migrate};
+use crate::conformance::World;
 use crate::error::{ChangeError, StoreError};
 use crate::page::{Order, PageRequest};
 use crate::{Directory as _, Queue as _};
@@ -147,7 +150,7 @@ async fn nothing_is_written_while_another_process_holds_the_store() {
     let beside = Connection::open(place.dir.join("store.db")).unwrap();
     let impatient = place.store().writer.run(|work| {
         // For the transactions after this one.
-        work.conn.busy_timeout(std::time::Duration::ZERO)?;
+        work.conn.busy_timeout(Duration::ZERO)?;
         Ok::<_, StoreError>(())
     });
     impatient.await.unwrap();
@@ -158,6 +161,34 @@ async fn nothing_is_written_while_another_process_holds_the_store() {
     assert!(place.store().reader.point(settings).unwrap().is_empty());
     place.store().writer.run(|work| write_setting(work, "b")).await.unwrap();
     assert_eq!(place.store().commits().commands_count, 2);
+}
+
+fn count(conn: &Connection, table: &str) -> Result<u32, StoreError> {
+    Ok(conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?)
+}
+
+#[tokio::test]
+async fn what_a_source_keeps_for_a_while_leaves_the_file_in_time_and_its_secrets_at_once() {
+    let place = Place::new();
+    let world = World::new(place.store.clone().unwrap()).await;
+    let source = world.source().await;
+    let reference = World::to(source.id);
+    world.store.receive(world.received_as(&source, 1), world.now()).await.unwrap();
+    let (door, grace) = (Door::fresh(&world.dice), Duration::from_mins(30));
+    world.store.rotate_door(world.environment, &reference, door, grace, world.now()).await.unwrap();
+    let reader = &place.store().reader;
+    let counts = || ["received", "door"].map(|table| reader.point(|conn| count(conn, table)).unwrap());
+    assert_eq!(counts(), [1, 2]);
+    world.advance(Duration::from_mins(30));
+    world.store.forget(Timestamp::EPOCH, world.now()).await.unwrap();
+    assert_eq!(counts(), [1, 1]);
+    world.advance(Duration::from_mins(30));
+    world.store.forget(Timestamp::EPOCH, world.now()).await.unwrap();
+    assert_eq!(counts(), [0, 1]);
+    world.store.delete_source(world.environment, &reference, world.now()).await.unwrap();
+    assert_eq!(counts(), [0, 0]);
+    let sealed = "source WHERE length(sealed) > 0";
+    assert_eq!(reader.point(|conn| count(conn, sealed)).unwrap(), 0);
 }
 
 /// Statements of this store that are written out in full, from its own source.

@@ -145,7 +145,7 @@ pub(super) fn delete(
     Ok(())
 }
 
-/// Its secrets go at once. It is not paused any more: what it was owed must end.
+/// Its secrets and doors go at once, and it leaves the index of what is paused.
 fn delete_rows(conn: &Connection, source: SourceId, now: Timestamp) -> Result<(), StoreError> {
     let sql = "UPDATE source SET deleted_at = ?2, sealed = x'', paused = 0 WHERE id = ?1";
     conn.prepare_cached(sql)?.execute(params![source.as_bytes(), now.as_micros()])?;
