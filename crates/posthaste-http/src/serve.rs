@@ -1,4 +1,4 @@
-//! The listener: HTTP/1.1 with limits on size, time and connections, and an orderly end.
+//! The listener: HTTP/1.1, bare or inside TLS, with limits on size, time and connections, and an orderly end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,24 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
 use crate::inbound::Peer;
 use crate::slow::InTime;
 use crate::stall::Impatient;
 
+/// The one protocol that is spoken inside TLS. A configuration may know others whose handshake is all there is to them.
+const HTTP: &[u8] = b"http/1.1";
+
 /// What one client may use.
 #[derive(Debug, Clone, Copy)]
 pub struct ListenerLimits {
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
     /// How long the head of a request may take, and a connection may idle between two.
     pub header_timeout: Duration,
     /// How long a body may take in all.
@@ -41,6 +49,7 @@ pub struct ListenerLimits {
 impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
+            handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             body_idle_timeout: Duration::from_secs(10),
@@ -58,13 +67,16 @@ struct Host {
     http: http1::Builder,
     router: Router,
     limits: ListenerLimits,
+    tls: Option<TlsAcceptor>,
 }
 
-/// Serves until `stop` resolves; then takes nothing new and finishes what is under way.
+/// Serves until `stop` resolves; then takes nothing new and finishes what is under way. With `tls`, nothing else is
+/// spoken on this listener.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: ListenerLimits,
+    tls: Option<Arc<ServerConfig>>,
     stop: impl Future<Output = ()>,
 ) {
     let graceful = GracefulShutdown::new();
@@ -74,7 +86,7 @@ pub async fn serve(
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.header_bytes_max.max(16 * 1024))
         .max_headers(limits.headers_max);
-    let host = Arc::new(Host { http, router, limits });
+    let host = Arc::new(Host { http, router, limits, tls: tls.map(TlsAcceptor::from) });
     tokio::pin!(stop);
     loop {
         let permit = tokio::select! {
@@ -114,6 +126,20 @@ impl Host {
         // An answer is one write: waiting for more would only delay it.
         let _ = stream.set_nodelay(true);
         let stream = Impatient::new(stream, self.limits.write_timeout);
+        let Some(tls) = &self.tls else { return self.talk(stream, watcher).await };
+        let handshake = tokio::time::timeout(self.limits.handshake_timeout, tls.accept(stream)).await;
+        let Ok(Ok(mut stream)) = handshake else { return };
+        if stream.get_ref().1.alpn_protocol().is_some_and(|protocol| protocol != HTTP) {
+            let _ = stream.shutdown().await;
+            return;
+        }
+        self.talk(stream, watcher).await;
+    }
+
+    async fn talk<S>(&self, stream: S, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let limits = self.limits;
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(|mut request: hyper::Request<Incoming>| {

@@ -94,7 +94,7 @@ pub(crate) enum TokenAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct HealthcheckArgs {
-    /// The server to ask
+    /// The server to ask, by http or https; its certificate is not judged, and nothing secret is sent
     #[arg(default_value = "http://127.0.0.1:8071")]
     pub(crate) url: String,
 }

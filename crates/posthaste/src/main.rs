@@ -8,6 +8,8 @@ mod config;
 mod shutdown;
 mod system;
 mod telemetry;
+mod tls;
+mod unjudged;
 mod wiring;
 
 use std::process::ExitCode;

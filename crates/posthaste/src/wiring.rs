@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, Settings};
 use crate::system::{SystemDice, SystemTimer};
+use crate::tls::Secured;
 
 /// How long a drain may take before the process leaves anyway: a request timeout, and a little for the commits.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);
@@ -144,11 +145,12 @@ pub(crate) struct Server {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) bins: Option<Bins>,
     pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<Secured>,
 }
 
 impl Server {
     /// Runs until `stop` resolves, then drains: accepts nothing more, finishes what is under way.
-    pub(crate) async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
         let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
         let mut registry = Registry::with_prefix("posthaste");
         let metrics = EngineMetrics::register(&mut registry, self.store.clone());
@@ -162,9 +164,10 @@ impl Server {
             draining.store(false, Ordering::Relaxed);
             tracing::info!("draining: a second signal aborts");
         };
+        let tls = self.tls.take().map(|tls| tls.start(&mut registry)).transpose()?;
         let (listener, state) = self.api(resolver, registry, ready)?;
         let router = posthaste_http::router(state);
-        posthaste_http::serve::serve(listener, router, ListenerLimits::default(), stop).await;
+        posthaste_http::serve::serve(listener, router, ListenerLimits::default(), tls, stop).await;
         if tokio::time::timeout(patience, engine.drain()).await.is_err() {
             tracing::warn!("some attempts were still under way: they will be repeated after the next start");
         }
@@ -201,7 +204,7 @@ impl Server {
         let Self { settings, store, policy, bins, listener, .. } = self;
         let public_url = match &settings.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", listener.local_addr()?),
+            None => format!("{}://{}", settings.scheme(), listener.local_addr()?),
         };
         let metrics = HttpMetrics::register(&mut registry);
         // Never what an operator allowed by name: a provider's keys are at public addresses.

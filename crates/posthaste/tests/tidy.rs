@@ -10,9 +10,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("posthaste-store", &["posthaste-core"]),
     ("posthaste-engine", &["posthaste-core", "posthaste-signature", "posthaste-store"]),
     ("posthaste-http", &["posthaste-core", "posthaste-signature", "posthaste-store"]),
+    ("posthaste-tls", &["posthaste-core"]),
     (
         "posthaste",
-        &["posthaste-core", "posthaste-engine", "posthaste-http", "posthaste-signature", "posthaste-store"],
+        &[
+            "posthaste-core",
+            "posthaste-engine",
+            "posthaste-http",
+            "posthaste-signature",
+            "posthaste-store",
+            "posthaste-tls",
+        ],
     ),
 ];
 /// Libraries that live in one place.

@@ -2,9 +2,11 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_http::serve::{ListenerLimits, serve};
+use rustls::ServerConfig;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,25 +16,33 @@ use tokio::task::JoinHandle;
 use crate::world::Posthaste;
 
 /// A listener on this machine, until it is told to stop.
-struct Listener {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<()>,
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) served: JoinHandle<()>,
 }
 
 impl Listener {
     async fn start(posthaste: &Posthaste, limits: ListenerLimits) -> Self {
+        Self::start_with(posthaste, limits, None).await
+    }
+
+    pub(crate) async fn start_with(
+        posthaste: &Posthaste,
+        limits: ListenerLimits,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move {
             let _ = stopped.await;
         };
-        let served = tokio::spawn(serve(listener, posthaste.router.clone(), limits, stopped));
+        let served = tokio::spawn(serve(listener, posthaste.router.clone(), limits, tls, stopped));
         Self { address, stop, served }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 

@@ -6,6 +6,7 @@ mod listener;
 mod once;
 mod requests;
 mod sources;
+mod tls;
 mod world;
 
 use std::net::IpAddr;

@@ -37,7 +37,7 @@ pub(crate) async fn serve() -> anyhow::Result<ExitCode> {
     let listener = wiring::listen(([127, 0, 0, 1], 0).into()).await?;
     tell(&format!("floor listening on http://{}", listener.local_addr()?));
     let limits = posthaste_http::serve::ListenerLimits::default();
-    posthaste_http::serve::serve(listener, router, limits, std::future::pending()).await;
+    posthaste_http::serve::serve(listener, router, limits, None, std::future::pending()).await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -65,6 +65,8 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     if settings.log == "info" {
         "warn".clone_into(&mut settings.log);
     }
+    // It is reached from this machine only, by callers that could not know the certificate.
+    settings.tls = None;
     telemetry::start(&settings);
     if !settings.listen.ip().is_loopback() {
         return Err(ConfigError::Machine(format!(
@@ -83,8 +85,16 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     let policy = TargetPolicy { allow: loopback(), ..TargetPolicy::default() };
     let (stop, stopped) = oneshot::channel();
     let running = tokio::spawn(
-        Server { settings, store, policy, observer: Arc::new(Printer), bins: Some(bins), listener }
-            .run(async move { drop(stopped.await) }),
+        Server {
+            settings,
+            store,
+            policy,
+            observer: Arc::new(Printer),
+            bins: Some(bins),
+            listener,
+            tls: None,
+        }
+        .run(async move { drop(stopped.await) }),
     );
     greet(&server, &token);
     let interrupted = first_signal().context("cannot listen for signals")?;

@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::shutdown::first_signal;
 use crate::system::SystemTimer;
 use crate::telemetry::{self, tell};
+use crate::tls;
 use crate::wiring::{self, Server};
 
 /// Runs a server.
@@ -23,6 +24,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     telemetry::start(&settings);
     wiring::raise_open_files();
     wiring::prepare_data_dir(&settings.data_dir)?;
+    let tls = tls::prepare(&settings)?;
     let listener = wiring::listen(settings.listen).await?;
     let address = listener.local_addr()?;
     let store = wiring::open_store(&settings, true)?;
@@ -37,10 +39,9 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         self_addresses: vec![address],
     };
     let stop = first_signal().context("cannot listen for signals")?;
-    tell(&format!("posthaste {} listening on http://{address}", env!("CARGO_PKG_VERSION")));
-    Server { settings, store, policy, observer: Arc::new(NoObserver), bins: None, listener }
-        .run(stop)
-        .await?;
+    tell(&format!("posthaste {} listening on {}://{address}", env!("CARGO_PKG_VERSION"), settings.scheme()));
+    let observer = Arc::new(NoObserver);
+    Server { settings, store, policy, observer, bins: None, listener, tls }.run(stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 

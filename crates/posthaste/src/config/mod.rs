@@ -1,6 +1,7 @@
 //! Settings: default < file < environment < flag, read once and checked once. The only reader of the environment.
 
 mod raw;
+mod tls;
 mod value;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use posthaste_http::state::SignatureKind;
 use zeroize::Zeroizing;
 
 pub(crate) use raw::{Origin, Raw};
+pub(crate) use tls::Tls;
 
 use crate::cli::SettingArgs;
 
@@ -42,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) retention: Duration,
     pub(crate) public_url: Option<String>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
 }
@@ -58,6 +61,9 @@ pub(crate) enum ConfigError {
     /// The file, or a secret's file, cannot be used.
     #[error("{path}: {reason}")]
     File { path: String, reason: String },
+    /// Each makes sense, and together they do not.
+    #[error("{0}")]
+    Together(String),
     /// Something that is not built yet.
     #[error("{0}")]
     NotSupported(String),
@@ -78,6 +84,11 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 impl Settings {
+    /// What the listener speaks.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Reads and checks all settings.
     pub(crate) fn load(args: &SettingArgs) -> Result<(Self, Raw), ConfigError> {
         let raw = Raw::load(args)?;
@@ -105,6 +116,7 @@ impl Settings {
             retention: raw.parse("retention", value::duration)?,
             public_url: raw.get("public-url").map(str::to_owned),
             trusted_proxies: raw.parse("trusted-proxies", value::networks)?,
+            tls: tls::check(raw)?,
             log: raw.get("log").unwrap_or_default().to_owned(),
             log_format: raw.parse("log-format", value::log_format)?,
         })

@@ -57,6 +57,8 @@ const KNOWN: &[Known] = &[
     plain("retention", "90d"),
     Known { name: "public-url", default: None, secret: false },
     plain("trusted-proxies", ""),
+    Known { name: "tls-certificate-file", default: None, secret: false },
+    Known { name: "tls-key-file", default: None, secret: false },
     plain("log", "info"),
     plain("log-format", "text"),
 ];
@@ -160,6 +162,11 @@ impl Raw {
     /// The text of a setting.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|(value, _)| value.as_str())
+    }
+
+    /// The text of a setting that is set, and not to nothing.
+    pub(super) fn filled(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.trim().is_empty())
     }
 
     pub(super) fn parse<T>(
