@@ -66,6 +66,7 @@ class Posthaste:
         self.data_dir = pathlib.Path(data_dir)
         self.env = dict(os.environ)
         defaults = {
+            "POSTHASTE_LISTEN": "127.0.0.1:0",
             "POSTHASTE_ALLOW_TARGETS": "127.0.0.0/8",
             "POSTHASTE_RETRY_SCHEDULE": "1ms,1ms",
             "POSTHASTE_LOG": "warn",
@@ -74,7 +75,7 @@ class Posthaste:
         self.start()
 
     def start(self):
-        command = [BINARY, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir)]
+        command = [BINARY, "serve", "--data-dir", str(self.data_dir)]
         self.process = subprocess.Popen(command, env=self.env, stderr=subprocess.PIPE, text=True)
         self.said = []
         for line in self.process.stderr:

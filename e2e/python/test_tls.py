@@ -1,15 +1,17 @@
-"""The listener inside TLS, with certificates from files."""
+"""The listener inside TLS, with certificates from files and from an authority."""
 
 import http.client
 import os
 import socket
 import ssl
+import stat
 import subprocess
 import time
 
 import pytest
 from svix import api
 
+import pebble
 from conftest import BINARY, DEADLINE_S, Posthaste
 
 NAME = "hooks.example"
@@ -63,25 +65,8 @@ def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("tls") / "authority")
 
 
-class Secure(Posthaste):
-    """A server whose certificate lies in two files."""
-
-    def __init__(self, directory, certificate, key, **settings):
-        self.certificate, self.key = directory / "served.pem", directory / "served.key"
-        self.put(certificate, key)
-        settings |= {
-            "POSTHASTE_TLS_CERTIFICATE_FILE": str(self.certificate),
-            "POSTHASTE_TLS_KEY_FILE": str(self.key),
-            "POSTHASTE_LOG": "info",
-        }
-        super().__init__(directory / "data", **settings)
-
-    def put(self, certificate, key):
-        """Puts other files in their place, as a renewal does."""
-        for source, target in ((certificate, self.certificate), (key, self.key)):
-            beside = target.with_suffix(".new")
-            beside.write_bytes(source.read_bytes())
-            os.replace(beside, target)
+class Server(Posthaste):
+    """A server that speaks HTTPS."""
 
     @property
     def address(self):
@@ -106,6 +91,27 @@ class Secure(Posthaste):
 
     def says(self, words):
         wait_until(lambda: any(words in line for line in self.said), f"nothing was logged about: {words}")
+
+
+class Secure(Server):
+    """A server whose certificate lies in two files."""
+
+    def __init__(self, directory, certificate, key, **settings):
+        self.certificate, self.key = directory / "served.pem", directory / "served.key"
+        self.put(certificate, key)
+        defaults = {
+            "POSTHASTE_TLS_CERTIFICATE_FILE": str(self.certificate),
+            "POSTHASTE_TLS_KEY_FILE": str(self.key),
+            "POSTHASTE_LOG": "info",
+        }
+        super().__init__(directory / "data", **(defaults | settings))
+
+    def put(self, certificate, key):
+        """Puts other files in their place, as a renewal does."""
+        for source, target in ((certificate, self.certificate), (key, self.key)):
+            beside = target.with_suffix(".new")
+            beside.write_bytes(source.read_bytes())
+            os.replace(beside, target)
 
 
 def wait_until(true, otherwise):
@@ -234,3 +240,163 @@ def test_a_handshake_that_hangs_holds_up_nobody(start, authority):
         assert server.ask(connection) == "ready\n"
     for connection in hanging:
         connection.close()
+
+
+NAMES = ["hooks.example", "hooks.example.net"]
+
+
+@pytest.fixture
+def authorities(tmp_path, authority):
+    if pebble.BINARY is None:
+        pytest.skip("Pebble is not here: set PEBBLE_BIN, or let ./test fetch it")
+    started = []
+
+    def start(**options):
+        started.append(pebble.Pebble(tmp_path / f"pebble-{len(started)}", authority, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+class Certified(Server):
+    """A server that gets its certificate from an authority."""
+
+    def __init__(self, directory, authority, names=NAMES, **settings):
+        self.authority = authority
+        defaults = {
+            "POSTHASTE_LISTEN": f"127.0.0.1:{authority.proof_port}",
+            "POSTHASTE_ACME_DOMAINS": ",".join(names),
+            "POSTHASTE_ACME_CONTACT": "ops@example.com",
+            "POSTHASTE_ACME_DIRECTORY_URL": authority.url,
+            "POSTHASTE_ACME_ROOT_FILE": str(authority.root_file),
+            "POSTHASTE_ACME_TERMS_ACCEPTED": "true",
+            "POSTHASTE_LOG": "info",
+        }
+        super().__init__(directory / "data", **(defaults | settings))
+
+    def answers(self, trust, name=NAME):
+        """Whether it is ready, and shows a certificate that counts for this name."""
+        try:
+            with self.connect(trust, name) as connection:
+                return self.ask(connection) == "ready\n"
+        except OSError:
+            return False
+
+    def kept(self):
+        return {path.name: path for path in (self.data_dir / "acme").rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def certified(tmp_path):
+    servers = []
+
+    def start(*arguments, **settings):
+        servers.append(Certified(tmp_path, *arguments, **settings))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def test_a_certificate_is_asked_for_served_and_kept_over_a_restart(authorities, certified):
+    authority = authorities()
+    server = certified(authority)
+    server.says("serving a new certificate for hooks.example, hooks.example.net")
+    trust = authority.issued_by_it()
+    for name in NAMES:
+        assert server.answers(trust, name)
+    assert not server.answers(trust, "elsewhere.example")
+    serial = server.serial(trust)
+    kept = server.kept()
+    assert set(kept) == {"account.json", "certificate.pem"}
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in kept.values())
+    assert stat.S_IMODE((server.data_dir / "acme").stat().st_mode) == 0o700
+    assert all("PRIVATE KEY" not in line for line in server.said)
+    # Nobody is there to ask: what was kept must do.
+    authority.stop()
+    server.stop()
+    server.start()
+    assert server.serial(trust) == serial
+    assert not any("asking" in line for line in server.said)
+
+
+def test_a_certificate_is_renewed_while_it_serves(authorities, certified):
+    authority = authorities(life_s=9)
+    server = certified(authority)
+    server.says("serving a new certificate")
+    trust = authority.issued_by_it()
+    with server.connect(trust) as kept:
+        first = kept.getpeercert()["serialNumber"]
+        assert server.ask(kept) == "ready\n"
+        wait_until(lambda: server.serial(trust) != first, "the certificate is not renewed")
+        assert server.ask(kept) == "ready\n", "the connection from before goes on"
+    server.stop()
+    assert len({line for line in server.said if "serving a new certificate" in line}) >= 2
+
+
+def test_an_authority_that_is_away_or_has_forgotten_us_stops_nothing(authorities, certified):
+    authority = authorities()
+    server = certified(authority)
+    server.says("serving a new certificate")
+    before = server.kept()["account.json"].read_text()
+    server.stop()
+    # It forgets all accounts, and other names are to be certified.
+    authority.stop()
+    authority.start()
+    server.env["POSTHASTE_ACME_DOMAINS"] = "other.example"
+    server.start()
+    server.says("serving a new certificate for other.example")
+    assert server.answers(authority.issued_by_it(), "other.example")
+    assert server.kept()["account.json"].read_text() != before
+    server.stop()
+    authority.stop()
+    server.env["POSTHASTE_ACME_DOMAINS"] = NAME
+    server.start()
+    server.says("no certificate for hooks.example: localhost")
+    assert server.process.poll() is None
+    assert any("the next try is in" in line for line in server.said)
+
+
+def test_a_name_that_cannot_be_proved_is_said_with_the_authoritys_words(authorities, certified):
+    authority = authorities()
+    authority.proof_port = pebble.free_port()  # where we listen, and it does not look
+    server = certified(authority)
+    server.says("the authority could not check hooks.example")
+    assert any("does port 443 of that name reach this server?" in line for line in server.said)
+    assert not server.answers(authority.issued_by_it())
+    assert server.process.poll() is None
+
+
+def test_an_authority_whose_certificate_is_not_trusted_is_not_talked_to(authorities, certified):
+    authority = authorities()
+    server = certified(authority, POSTHASTE_ACME_ROOT_FILE="")
+    server.says("no certificate for hooks.example")
+    assert any("invalid peer certificate: UnknownIssuer" in line for line in server.said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ACME_TERMS_ACCEPTED": "false"}, "acme-terms-accepted is not true"),
+        ({"ACME_DOMAINS": "*.example"}, "must have no wildcard"),
+        ({"ACME_DOMAINS": "127.0.0.1"}, "must be host names"),
+        ({"ACME_CONTACT": "nobody"}, "must be one address for mail"),
+        ({"ACME_DIRECTORY_URL": "http://localhost/dir"}, "must be an https URL"),
+        ({"ACME_ROOT_FILE": "/absent"}, "acme-root-file /absent cannot be read"),
+        ({"ACME_CACHE_DIR": "/proc/absent"}, "acme-cache-dir /proc/absent/"),
+        ({"TLS_CERTIFICATE_FILE": "/a", "TLS_KEY_FILE": "/b"}, "are both set"),
+    ],
+)
+def test_settings_that_no_certificate_could_come_of_are_one_sentence_and_exit_2(tmp_path, settings, words):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("POSTHASTE_")}
+    asked = {"ACME_DOMAINS": NAME, "ACME_TERMS_ACCEPTED": "true"} | settings
+    env |= {f"POSTHASTE_{name}": value for name, value in asked.items()}
+    command = [BINARY, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_core::time::{Clock, Timestamp};
+use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use crate::pair::{Pair, PairError};
+use crate::pair::{Pair, PairError, read_chain};
 use crate::served::Served;
 
 /// How often the files are looked at. A change is taken up at the second look that sees it.
@@ -58,6 +59,11 @@ impl Files {
             FileError { path: path.clone(), reason }
         })
     }
+}
+
+/// The certificates in a file of roots.
+pub fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    read_chain(&read(path)?).map_err(|error| FileError { path: path.to_owned(), reason: error.to_string() })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
@@ -176,6 +182,6 @@ impl Watched {
 }
 
 /// `2027-01-31`
-fn day(at: Timestamp) -> String {
+pub(crate) fn day(at: Timestamp) -> String {
     at.to_string().get(..10).unwrap_or_default().to_owned()
 }

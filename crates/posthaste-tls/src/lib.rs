@@ -2,6 +2,7 @@
 //!
 //! It knows neither HTTP nor the store: the listener gets a configuration whose certificate changes under it.
 
+pub mod acme;
 pub mod files;
 mod pair;
 mod served;

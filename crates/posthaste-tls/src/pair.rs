@@ -59,7 +59,15 @@ impl Pair {
     }
 }
 
-fn read_chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PairError> {
+impl Pair {
+    /// Whether it is for all of these names, and for no others.
+    pub(crate) fn covers(&self, domains: &[String]) -> bool {
+        domains.iter().all(|domain| self.names.contains(domain))
+            && self.names.iter().all(|name| domains.contains(name))
+    }
+}
+
+pub(crate) fn read_chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PairError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()
         .map_err(|error| PairError::Chain(format!("is not PEM ({error})")))?;

@@ -12,23 +12,9 @@ use prometheus_client::registry::Registry;
 use rcgen::{CertificateParams, KeyPair};
 
 const DAY: i64 = 24 * 60 * 60;
+const NO_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n";
+const NO_KEY: &str = "-----BEGIN PRIVATE KEY-----\nbm8=\n-----END PRIVATE KEY-----\n";
 static DIRECTORIES: AtomicU32 = AtomicU32::new(0);
-
-fn pem(kind: &str, der: &[u8]) -> String {
-    use std::fmt::Write as _;
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = format!("-----BEGIN {kind}-----\n");
-    for chunk in der.chunks(3) {
-        let bits =
-            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for n in 0..4 {
-            let sign = ALPHABET[(bits >> (18 - 6 * n)) as usize & 63] as char;
-            text.push(if n <= chunk.len() { sign } else { '=' });
-        }
-    }
-    writeln!(text, "\n-----END {kind}-----").unwrap();
-    text
-}
 
 /// A certificate for `name` and its key, in PEM.
 fn made(name: &str) -> (String, String) {
@@ -37,7 +23,7 @@ fn made(name: &str) -> (String, String) {
     params.not_after = rcgen::date_time_ymd(2030, 1, 1);
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
-    (pem("CERTIFICATE", certificate.der()), pem("PRIVATE KEY", &key.serialize_der()))
+    (certificate.pem(), key.serialize_pem())
 }
 
 /// Two files in a directory of their own, and what is served from them.
@@ -110,11 +96,11 @@ fn files_that_cannot_be_served_are_refused_with_what_is_wrong_and_where() {
         ("an empty chain", "", &*key, "chain.pem", "has no certificate in it: must be PEM"),
         ("the files in the wrong order", &key, &certificate, "chain.pem", "has no certificate in it"),
         ("a chain that breaks off", torn, &key, "chain.pem", "is not PEM"),
-        ("no X.509", &pem("CERTIFICATE", b"no"), &key, "chain.pem", "(not X.509)"),
+        ("no X.509", NO_CERTIFICATE, &key, "chain.pem", "(not X.509)"),
         ("a file that never ends", &huge, &key, "chain.pem", "is larger than 1048576 bytes"),
         ("an empty key", &certificate, "", "key.pem", "has no private key in it: must be PEM"),
         ("an encrypted key", &certificate, &locked, "key.pem", "has an encrypted key: decrypt it"),
-        ("a key of no kind", &certificate, &pem("PRIVATE KEY", b"no"), "key.pem", "of a kind that TLS"),
+        ("a key of no kind", &certificate, NO_KEY, "key.pem", "of a kind that TLS"),
         ("another's key", &other, &key, "chain.pem", "does not belong to the key"),
     ] {
         world.write(certificate, key);

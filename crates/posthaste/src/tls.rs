@@ -1,14 +1,16 @@
 //! Where the listener's certificate comes from, and what keeps it fresh while we serve.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use posthaste_tls::files::Watched;
+use posthaste_tls::acme::{Acme, AcmeSettings};
+use posthaste_tls::files::{Files, Watched, read_roots};
 use posthaste_tls::{Served, server_config};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 
-use crate::config::{ConfigError, Settings, Tls};
-use crate::system::SystemTimer;
+use crate::config::{self, ConfigError, Settings, Tls};
+use crate::system::{SystemDice, SystemTimer};
 
 /// What the listener shows, and what has to run beside it.
 pub(crate) struct Secured {
@@ -18,6 +20,7 @@ pub(crate) struct Secured {
 
 enum Keeper {
     Files(Watched),
+    Acme(Acme),
 }
 
 /// What the settings ask for; or one sentence why it cannot be had.
@@ -25,15 +28,32 @@ pub(crate) fn prepare(settings: &Settings) -> Result<Option<Secured>, ConfigErro
     let Some(tls) = &settings.tls else { return Ok(None) };
     let served = Arc::new(Served::default());
     let keeper = match tls {
-        Tls::Files(files) => {
-            let watched = Watched::open(files.clone(), Arc::clone(&served), Arc::new(SystemTimer));
-            Keeper::Files(watched.map_err(|error| {
-                let setting = if error.path == files.key { "tls-key-file" } else { "tls-certificate-file" };
-                ConfigError::Machine(format!("{setting} {error}"))
-            })?)
-        }
+        Tls::Files(files) => Keeper::Files(watched(files, &served)?),
+        Tls::Acme(acme) => Keeper::Acme(kept(acme, &served)?),
     };
     Ok(Some(Secured { served, keeper }))
+}
+
+fn watched(files: &Files, served: &Arc<Served>) -> Result<Watched, ConfigError> {
+    Watched::open(files.clone(), Arc::clone(served), Arc::new(SystemTimer)).map_err(|error| {
+        let setting = if error.path == files.key { "tls-key-file" } else { "tls-certificate-file" };
+        ConfigError::Machine(format!("{setting} {error}"))
+    })
+}
+
+fn kept(acme: &config::Acme, served: &Arc<Served>) -> Result<Acme, ConfigError> {
+    let roots = |path: &Path| {
+        read_roots(path).map_err(|error| ConfigError::Machine(format!("acme-root-file {error}")))
+    };
+    let settings = AcmeSettings {
+        domains: acme.domains.clone(),
+        contact: acme.contact.clone(),
+        directory_url: acme.directory_url.clone(),
+        cache_dir: acme.cache_dir.clone(),
+        extra_roots: acme.root_file.as_deref().map(roots).transpose()?.unwrap_or_default(),
+    };
+    Acme::open(settings, Arc::clone(served), Arc::new(SystemTimer), Arc::new(SystemDice))
+        .map_err(|error| ConfigError::Machine(format!("acme-cache-dir {error}")))
 }
 
 impl Secured {
@@ -42,6 +62,7 @@ impl Secured {
         self.served.register(registry);
         match self.keeper {
             Keeper::Files(watched) => drop(tokio::spawn(watched.watch())),
+            Keeper::Acme(acme) => drop(tokio::spawn(acme.run())),
         }
         Ok(server_config(self.served)?)
     }

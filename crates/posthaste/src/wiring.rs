@@ -204,7 +204,7 @@ impl Server {
         let Self { settings, store, policy, bins, listener, .. } = self;
         let public_url = match &settings.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("{}://{}", settings.scheme(), listener.local_addr()?),
+            None => settings.guessed_url(listener.local_addr()?),
         };
         let metrics = HttpMetrics::register(&mut registry);
         // Never what an operator allowed by name: a provider's keys are at public addresses.

@@ -28,6 +28,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("rusqlite", &["posthaste-store"]),
     ("axum", &["posthaste-http", "posthaste"]),
     ("clap", &["posthaste"]),
+    ("instant-acme", &["posthaste-tls"]),
 ];
 /// Names that say nothing.
 const NAMELESS: &[&str] = &["utils", "util", "common", "helpers", "helper", "manager", "misc", "inner", "v2"];

@@ -35,7 +35,12 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let policy = TargetPolicy {
         https_only: settings.https_only,
         allow: settings.allow_targets.clone(),
-        self_hosts: settings.public_url.iter().filter_map(|url| host_of(url)).collect(),
+        self_hosts: settings
+            .public_url
+            .iter()
+            .filter_map(|url| host_of(url))
+            .chain(settings.domains().iter().cloned())
+            .collect(),
         self_addresses: vec![address],
     };
     let stop = first_signal().context("cannot listen for signals")?;

@@ -15,7 +15,7 @@ use posthaste_http::state::SignatureKind;
 use zeroize::Zeroizing;
 
 pub(crate) use raw::{Origin, Raw};
-pub(crate) use tls::Tls;
+pub(crate) use tls::{Acme, Tls};
 
 use crate::cli::SettingArgs;
 
@@ -87,6 +87,19 @@ impl Settings {
     /// What the listener speaks.
     pub(crate) fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// How customers reach us, if nobody says: the authority looks for us at port 443 of the certificate's names.
+    pub(crate) fn guessed_url(&self, address: SocketAddr) -> String {
+        match self.domains() {
+            [domain, ..] => format!("https://{domain}"),
+            [] => format!("{}://{address}", self.scheme()),
+        }
+    }
+
+    /// The names that our certificate is asked for.
+    pub(crate) fn domains(&self) -> &[String] {
+        self.tls.as_ref().map(Tls::domains).unwrap_or_default()
     }
 
     /// Reads and checks all settings.

@@ -59,6 +59,12 @@ const KNOWN: &[Known] = &[
     plain("trusted-proxies", ""),
     Known { name: "tls-certificate-file", default: None, secret: false },
     Known { name: "tls-key-file", default: None, secret: false },
+    plain("acme-domains", ""),
+    plain("acme-contact", ""),
+    plain("acme-terms-accepted", "false"),
+    plain("acme-directory-url", "https://acme-v02.api.letsencrypt.org/directory"),
+    Known { name: "acme-cache-dir", default: None, secret: false },
+    Known { name: "acme-root-file", default: None, secret: false },
     plain("log", "info"),
     plain("log-format", "text"),
 ];

@@ -98,6 +98,57 @@ pub(super) fn signature(text: &str) -> Result<SignatureKind, String> {
     }
 }
 
+/// Names for a certificate, separated by commas, in lower case.
+pub(super) fn domains(text: &str) -> Result<Vec<String>, String> {
+    let mut domains = Vec::new();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let domain = domain(name)?;
+        if !domains.contains(&domain) {
+            domains.push(domain);
+        }
+    }
+    // As many as Let's Encrypt puts into one certificate.
+    if domains.len() > 100 { Err("must be 100 names at most".to_owned()) } else { Ok(domains) }
+}
+
+fn domain(name: &str) -> Result<String, String> {
+    if name.starts_with('*') {
+        return Err(
+            "must have no wildcard: the proof that is given (TLS-ALPN-01) is for single names".to_owned()
+        );
+    }
+    let sound = |label: &str| {
+        let signs = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (1..=63).contains(&label.len()) && signs && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let is_address = name.parse::<IpAddr>().is_ok();
+    if is_address || name.len() > 253 || !name.split('.').all(sound) {
+        return Err("must be host names separated by commas, like hooks.example.com".to_owned());
+    }
+    Ok(name.to_ascii_lowercase())
+}
+
+/// An address for mail, with or without `mailto:`.
+pub(super) fn contact(text: &str) -> Result<Option<String>, String> {
+    let address = text.trim().trim_start_matches("mailto:");
+    let is_address = |address: &str| {
+        address.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+            && !address.contains([' ', ',', '?'])
+    };
+    match address {
+        "" => Ok(None),
+        address if is_address(address) => Ok(Some(format!("mailto:{address}"))),
+        _ => Err("must be one address for mail, like ops@example.com".to_owned()),
+    }
+}
+
+pub(super) fn https_url(text: &str) -> Result<String, String> {
+    match url::Url::parse(text) {
+        Ok(url) if url.scheme() == "https" && url.has_host() => Ok(text.to_owned()),
+        _ => Err("must be an https URL".to_owned()),
+    }
+}
+
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "text" => Ok(LogFormat::Text),
@@ -123,6 +174,27 @@ mod tests {
     fn an_empty_schedule_means_no_retry_and_the_default_reads_as_the_rule_has_it() {
         assert_eq!(schedule(""), Ok(RetrySchedule::new(vec![])));
         assert_eq!(schedule("5s,5m,30m,2h,5h,10h,10h,14h,20h,24h"), Ok(RetrySchedule::default()));
+    }
+
+    #[test]
+    fn domains_are_single_host_names() {
+        let read = domains(" Hooks.example, b.example ,hooks.example,,xn--bcher-kva.example");
+        let names = ["hooks.example", "b.example", "xn--bcher-kva.example"].map(str::to_owned);
+        assert_eq!(read, Ok(names.to_vec()));
+        assert_eq!(domains(""), Ok(vec![]));
+        for bad in
+            ["*.example", "127.0.0.1", "::1", "a b", "a..b", "-a.example", "bücher.example", "https://a"]
+        {
+            assert!(domains(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_contact_is_one_address_for_mail() {
+        assert_eq!(contact("ops@example.com"), Ok(Some("mailto:ops@example.com".to_owned())));
+        assert_eq!(contact("mailto:ops@example.com"), Ok(Some("mailto:ops@example.com".to_owned())));
+        assert_eq!(contact(""), Ok(None));
+        assert!(contact("a@b,c@d").is_err() && contact("ops").is_err());
     }
 
     #[test]
