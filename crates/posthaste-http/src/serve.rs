@@ -126,17 +126,17 @@ impl Host {
         // An answer is one write: waiting for more would only delay it.
         let _ = stream.set_nodelay(true);
         let stream = Impatient::new(stream, self.limits.write_timeout);
-        let Some(tls) = &self.tls else { return self.talk(stream, watcher).await };
+        let Some(tls) = &self.tls else { return self.talk(stream, peer, watcher).await };
         let handshake = tokio::time::timeout(self.limits.handshake_timeout, tls.accept(stream)).await;
         let Ok(Ok(mut stream)) = handshake else { return };
         if stream.get_ref().1.alpn_protocol().is_some_and(|protocol| protocol != HTTP) {
             let _ = stream.shutdown().await;
             return;
         }
-        self.talk(stream, watcher).await;
+        self.talk(stream, peer, watcher).await;
     }
 
-    async fn talk<S>(&self, stream: S, watcher: Watcher)
+    async fn talk<S>(&self, stream: S, peer: Peer, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
