@@ -258,7 +258,7 @@ impl Bench {
                 Way::Received => {
                     let received = self.received(index);
                     accepts.spawn(async move {
-                        assert!(matches!(store.receive(received, now).await, Ok(Received::New { .. })))
+                        assert!(matches!(store.receive(received, now).await, Ok(Received::New { .. })));
                     })
                 }
             };
