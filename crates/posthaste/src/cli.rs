@@ -131,6 +131,9 @@ pub(crate) struct BenchArgs {
     /// Bytes in each payload
     #[arg(long, default_value_t = 1024)]
     pub(crate) payload: usize,
+    /// Send signed requests to a source of this provider instead of messages to the API
+    #[arg(long, value_name = "PROVIDER", value_parser = ["github"], conflicts_with = "floor")]
+    pub(crate) inbound: Option<String>,
     /// Measure the same load through accept, sign and forward with nothing kept
     #[arg(long)]
     pub(crate) floor: bool,

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -24,6 +26,8 @@ pub(super) struct Load {
     messages: u64,
     concurrency: u32,
     rate: u32,
+    /// Signs each request as GitHub does.
+    signer: Option<Hmac<Sha256>>,
 }
 
 /// How the server answered.
@@ -49,6 +53,19 @@ impl Load {
         Self::new(server, head, ("", ""), args)
     }
 
+    /// Requests as GitHub sends them, to the door of a source.
+    pub(super) fn signed(server: &str, door: &str, secret: String, args: &BenchArgs) -> anyhow::Result<Self> {
+        let path = door.strip_prefix(server).context("the door's address")?;
+        // The headers of a real one, so that they are stored and forwarded as those would be.
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: bench\r\nuser-agent: GitHub-Hookshot/bench\r\naccept: */*\r\n\
+             x-github-event: push\r\nx-github-hook-id: 1\r\nx-github-hook-installation-target-id: 1\r\n\
+             x-github-hook-installation-target-type: repository\r\n"
+        );
+        let load = Self::new(server, head, ("", ""), args)?;
+        Ok(Self { signer: Some(Hmac::new_from_slice(secret.as_bytes())?), ..load })
+    }
+
     fn new(
         server: &str,
         head: String,
@@ -64,6 +81,7 @@ impl Load {
             messages: args.messages,
             concurrency: args.concurrency.max(1),
             rate: args.rate,
+            signer: None,
         })
     }
 
@@ -71,7 +89,8 @@ impl Load {
         let filler = "x".repeat(self.payload_bytes - 28);
         let (before, after) = self.envelope;
         let body = format!(r#"{before}{{"n":"{number:012}","x":"{filler}"}}{after}"#);
-        format!("{}content-length: {}\r\n\r\n{body}", self.head, body.len()).into_bytes()
+        let signed = self.signer.as_ref().map(|signer| signature(signer, number, &body)).unwrap_or_default();
+        format!("{}{signed}content-length: {}\r\n\r\n{body}", self.head, body.len()).into_bytes()
     }
 
     /// Sends everything and waits for every answer.
@@ -114,10 +133,19 @@ impl Load {
             let before = tally.micros();
             writer.write_all(&request).await?;
             let answer = wire.next().await?.context("the server closed the connection")?;
-            if !answer.head.starts_with("HTTP/1.1 202") {
+            if !answer.head.starts_with("HTTP/1.1 20") {
                 bail!("the server answered: {}{}", answer.head, String::from_utf8_lossy(answer.body));
             }
             latencies.push(u32::try_from(tally.micros() - before).unwrap_or(u32::MAX));
         }
     }
+}
+
+/// The headers that differ from one request to the next.
+fn signature(signer: &Hmac<Sha256>, number: u64, body: &str) -> String {
+    let tag = signer.clone().chain_update(body).finalize().into_bytes();
+    let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "x-github-delivery: 00000000-0000-4000-8000-{number:012}\r\nx-hub-signature-256: sha256={hex}\r\n"
+    )
 }

@@ -16,9 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use posthaste_core::dice::roll;
 
 use crate::call::Caller;
 use crate::cli::BenchArgs;
+use crate::system::SystemDice;
 use crate::telemetry::{print_line, tell};
 use load::Load;
 use process::{ServerProcess, Usage};
@@ -41,6 +43,8 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     };
     let load = if args.floor {
         Load::forward(&server.url, &format!("http://{receiver}/0"), &args)?
+    } else if args.inbound.is_some() {
+        prepare_source(&server, receiver, &args).await?
     } else {
         prepare(&server, receiver, &args).await?
     };
@@ -75,6 +79,26 @@ async fn prepare(
         api.send("PUT", &format!("/api/v1/app/bench/endpoint/bench-{endpoint}"), body).await?.json()?;
     }
     Load::messages(&server.url, token, args)
+}
+
+/// Makes a source with its endpoints, all at the receiver.
+async fn prepare_source(
+    server: &ServerProcess,
+    receiver: std::net::SocketAddr,
+    args: &BenchArgs,
+) -> anyhow::Result<Load> {
+    let token = server.token.as_deref().context("the server wrote no token")?;
+    let mut api = Caller::connect(&server.url, Some(token)).await?;
+    let secret: String = roll::<16>(&SystemDice).iter().map(|byte| format!("{byte:02x}")).collect();
+    let source = serde_json::json!({ "name": "bench", "type": args.inbound, "config": { "secret": secret } });
+    let source = api.send("POST", "/ingest/api/v1/source", source.to_string()).await?.json()?;
+    let text = |name: &str| source[name].as_str().context("the source's answer").map(str::to_owned);
+    let endpoints = format!("/ingest/api/v1/source/{}/endpoint", text("id")?);
+    for endpoint in 0..args.fanout {
+        let body = serde_json::json!({ "url": format!("http://{receiver}/{endpoint}") }).to_string();
+        api.send("POST", &endpoints, body).await?.json()?;
+    }
+    Load::signed(&server.url, &text("ingestUrl")?, secret, args)
 }
 
 async fn wait_for_deliveries(tally: &Tally, expected: u64) {

@@ -31,7 +31,11 @@ impl Report {
         let received = tally.received_count() as f64;
         let span = tally.span_micros().max(1) as f64 / 1e6;
         Self {
-            what: if args.floor { "floor: accept, sign, forward, keep nothing" } else { "posthaste serve" },
+            what: match (args.floor, &args.inbound) {
+                (true, _) => "floor: accept, sign, forward, keep nothing",
+                (_, Some(_)) => "posthaste serve: verify, deduplicate, keep, hand off",
+                _ => "posthaste serve",
+            },
             messages: args.messages,
             fanout: args.fanout,
             payload_bytes: args.payload,
