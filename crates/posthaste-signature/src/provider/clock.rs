@@ -46,6 +46,7 @@ impl Clock {
         match self.unit.as_str() {
             "" | "s" => "a whole number of seconds since 1970",
             "ms" => "a whole number of milliseconds since 1970",
+            "s|ms" => "a whole number of seconds or milliseconds since 1970",
             _ => "a date and time",
         }
     }
@@ -55,6 +56,8 @@ impl Clock {
         match self.unit.as_str() {
             "" | "s" => digits(text),
             "ms" => digits(text).map(|millis| millis.div_euclid(1000)),
+            // Nobody says which. Read as seconds, what is past the year 5138 is milliseconds.
+            "s|ms" => digits(text).map(|at| if at < 100_000_000_000 { at } else { at.div_euclid(1000) }),
             "iso8601" | "rfc3339" => text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second),
             _ => date(text),
         }
@@ -93,6 +96,8 @@ mod tests {
         for (unit, text) in [
             ("s", "1760000000"),
             ("ms", "1760000000123"),
+            ("s|ms", "1760000000"),
+            ("s|ms", "1760000000123"),
             ("rfc3339", "2025-10-09T08:53:20.123456789Z"),
             ("iso8601", "2025-10-09T10:53:20+02:00"),
             ("http-date-or-text", "Thu, 09 Oct 2025 08:53:20 GMT"),

@@ -95,7 +95,10 @@ fn key_of(secret: &str, form: SecretForm) -> Result<Zeroizing<Vec<u8>>, SetupErr
         SecretForm::Sha1 => {
             Ok(Zeroizing::new(super::digest::Hash::Sha1.digest(&[secret]).as_bytes().to_vec()))
         }
-        SecretForm::Nfkd if !secret.is_ascii() => Err(bad("ASCII")),
+        SecretForm::Nfkd => {
+            let normalizer = icu_normalizer::DecomposingNormalizerBorrowed::new_nfkd();
+            Ok(Zeroizing::new(normalizer.normalize(secret).into_owned().into_bytes()))
+        }
         _ => Ok(Zeroizing::new(secret.as_bytes().to_vec())),
     }
 }
@@ -200,7 +203,8 @@ impl Receiver {
         self.provider
     }
 
-    /// Whether the signature covers the body. Where it does not, a valid request may still have been changed.
+    /// Whether the signature covers all that the body says. Where it does not, or covers a few fields only, a valid
+    /// request may still have been changed.
     pub fn covers_body(&self) -> bool {
         self.check.covers_body()
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use http::HeaderName;
 use serde::Deserialize;
 
 use super::digest::Hash;
@@ -110,6 +111,26 @@ pub(crate) struct SchemeRow {
     /// Claims that must be as these templates say.
     #[serde(default)]
     pub(crate) claims: BTreeMap<String, String>,
+}
+
+impl SchemeRow {
+    /// For Standard Webhooks: the header of the signature, and the same scheme under the other names, `svix-…` for
+    /// `webhook-…` and the other way round.
+    pub(crate) fn twin(&self) -> Option<(HeaderName, Self)> {
+        let (ours, theirs) = match self.content.as_deref()? {
+            "{header:webhook-id}.{ts}.{body}" => ("header:webhook-", "header:svix-"),
+            "{header:svix-id}.{ts}.{body}" => ("header:svix-", "header:webhook-"),
+            _ => return None,
+        };
+        let header = self.signature.as_ref()?.place.strip_prefix("header:")?.parse().ok()?;
+        let renamed = |text: &str| text.replace(ours, theirs);
+        let mut twin = self.clone();
+        twin.content = self.content.as_deref().map(renamed);
+        for place in [&mut twin.signature.as_mut()?.place, &mut twin.time.as_mut()?.place] {
+            *place = renamed(place);
+        }
+        Some((header, twin))
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -6,6 +6,8 @@ pub(crate) mod public_key;
 mod signed;
 mod token;
 
+use http::HeaderName;
+
 use super::keys::Keys;
 use super::receiver::{Settings, SetupError, Verified};
 use super::refusal::Refusal;
@@ -48,6 +50,12 @@ pub(crate) fn not_ready(why: SetupError) -> Box<dyn Check> {
 
 /// The check that a row asks for.
 pub(crate) fn build(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Check>, SetupError> {
+    let check = build_one(row, settings)?;
+    let Some((header, twin)) = row.twin() else { return Ok(check) };
+    Ok(Box::new(EitherNames { check, header, twin: build_one(&twin, settings)? }))
+}
+
+fn build_one(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Check>, SetupError> {
     let Some(kind) = Kind::parse(&row.scheme) else { return special::build(row, settings) };
     Ok(match kind {
         Kind::Hmac(hash) => Box::new(MacCheck::hmac(hash, row, settings)?),
@@ -61,6 +69,32 @@ pub(crate) fn build(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Chec
         Kind::Unsigned => Box::new(Unsigned),
         Kind::Unknown => Box::new(Unknown),
     })
+}
+
+/// Standard Webhooks under the names of the standard and under Svix's older ones, which its senders and libraries take
+/// for the same. One request is read under one of them, never mixed.
+struct EitherNames {
+    check: Box<dyn Check>,
+    /// The header by which the provider's usual names are known.
+    header: HeaderName,
+    twin: Box<dyn Check>,
+}
+
+impl Check for EitherNames {
+    fn check(&self, request: &Request<'_>, now: i64, keys: &Keys) -> Result<Verified, Refusal> {
+        if request.headers.contains_key(&self.header) {
+            return self.check.check(request, now, keys);
+        }
+        match self.twin.check(request, now, keys) {
+            // Under neither: what is missing is said in the usual names.
+            Err(Refusal::Missing(_)) => self.check.check(request, now, keys),
+            verdict => verdict,
+        }
+    }
+
+    fn covers_body(&self) -> bool {
+        self.check.covers_body()
+    }
 }
 
 /// The provider signs nothing: whoever knows the address is believed.

@@ -21,19 +21,24 @@ pub(super) fn build(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Chec
     let keyed =
         |hash, form, read| StatementCheck::new(hash, form, read, row, settings).map(StatementCheck::boxed);
     match row.scheme.as_str() {
-        "adyen" => keyed(Hash::Sha256, SecretForm::Hex, payment::adyen),
+        // Eight fields of each item.
+        "adyen" => keyed(Hash::Sha256, SecretForm::Hex, payment::adyen).map(statement::without_body),
         "braintree" => payment::braintree_check(row, settings),
         "contentful" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::contentful),
         "box" => several_keys::box_check(row, settings),
         "convoy" => keyed::convoy_check(row, settings),
-        "dropbox-sign" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::dropbox_sign),
+        // Its time and its type.
+        "dropbox-sign" => {
+            keyed(Hash::Sha256, SecretForm::Utf8, keyed::dropbox_sign).map(statement::without_body)
+        }
         "exact-online" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::exact_online),
         "generic-hmac" => keyed::generic_check(row, settings),
         "hook0" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::hook0),
         "http-signature-draft" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::http_signature),
         "hygraph" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::hygraph),
-        "mercadopago" => keyed(Hash::Sha256, SecretForm::Utf8, payment::mercadopago)
-            .map(|check| statement::without_body(check)),
+        "mercadopago" => {
+            keyed(Hash::Sha256, SecretForm::Utf8, payment::mercadopago).map(statement::without_body)
+        }
         "nowpayments" => keyed(Hash::Sha512, SecretForm::Utf8, payment::nowpayments),
         "plivo-v3" => keyed(Hash::Sha256, SecretForm::Utf8, telephony::plivo),
         "solidgate" => keyed(Hash::Sha512, SecretForm::Utf8, payment::solidgate),

@@ -75,7 +75,7 @@ impl Check for StatementCheck {
     }
 }
 
-/// The same check for a provider that does not sign the body.
+/// The same check for a provider that does not sign the body, or only some of it.
 pub(super) fn without_body(check: Box<dyn Check>) -> Box<dyn Check> {
     struct WithoutBody(Box<dyn Check>);
     impl Check for WithoutBody {

@@ -76,6 +76,10 @@ pub(super) fn plivo(request: &Request<'_>, _: &Settings) -> Result<Vec<Statement
     if texts.is_empty() {
         return Err(Refusal::Missing(place.to_owned()));
     }
+    // Of a GET the URL alone is signed: a body would be nobody's word.
+    if request.method == "GET" && !request.body.is_empty() {
+        return Err(Refusal::malformed("the body", "empty, as that of every GET"));
+    }
     let base = request.url.split('?').next().unwrap_or_default();
     let mut query = form::pairs(request.query().as_bytes());
     query.sort();
@@ -84,7 +88,7 @@ pub(super) fn plivo(request: &Request<'_>, _: &Settings) -> Result<Vec<Statement
     let mut posted = form::pairs(request.body);
     posted.sort();
     let posted: String = posted.into_iter().flat_map(|(name, value)| [name, value]).collect();
-    let url = match (request.method == "GET" || posted.is_empty(), query.is_empty()) {
+    let url = match (posted.is_empty(), query.is_empty()) {
         (true, true) => base.to_owned(),
         (true, false) => format!("{base}?{query}"),
         // With parameters posted there is a question mark in any case.
