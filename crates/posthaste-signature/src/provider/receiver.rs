@@ -12,7 +12,7 @@ use super::hint::{self, Hint};
 use super::keys::Keys;
 use super::place::Fact;
 use super::refusal::Refusal;
-use super::row::{Provider, SecretForm};
+use super::row::{Provider, SchemeRow, SecretForm};
 use super::{Request, find};
 use crate::encoding::{from_base64, from_hex};
 
@@ -154,6 +154,7 @@ impl Verified {
 /// A provider's scheme, ready to verify.
 pub struct Receiver {
     provider: &'static Provider,
+    row: &'static SchemeRow,
     pub(crate) settings: Settings,
     check: Box<dyn Check>,
     event_type: Fact,
@@ -179,28 +180,24 @@ impl Receiver {
             settings.variant =
                 settings.text("version").filter(|version| provider.variant.contains_key(version));
         }
-        let row = match &settings.variant {
-            None => &provider.scheme,
-            Some(name) => {
-                provider.variant.get(name).ok_or_else(|| SetupError::UnknownVariant(name.clone()))?
-            }
-        };
-        let row = match &row.like {
-            None => row,
-            Some(other) => &find(other).ok_or(SetupError::Table)?.scheme,
-        };
+        let row = provider.row(settings.variant.as_deref())?;
         let check = checks::build(row, &settings).unwrap_or_else(checks::not_ready);
         let fact = |text: &Option<String>| match text {
             Some(text) => Fact::parse(text).ok_or(SetupError::Table),
             None => Ok(Fact::default()),
         };
         let (event_type, delivery_id) = (fact(&provider.event_type)?, fact(&provider.delivery_id)?);
-        Ok(Self { provider, settings, check, event_type, delivery_id })
+        Ok(Self { provider, row, settings, check, event_type, delivery_id })
     }
 
     /// The provider's row.
     pub fn provider(&self) -> &'static Provider {
         self.provider
+    }
+
+    /// How it signs: the main scheme or the variant that was asked for.
+    pub(crate) fn row(&self) -> &'static SchemeRow {
+        self.row
     }
 
     /// Whether the signature covers all that the body says. Where it does not, or covers a few fields only, a valid
@@ -225,9 +222,22 @@ impl Receiver {
         handshake::delivered(self, request)
     }
 
-    /// The usual mistakes that would make a refused request pass, found by trying them.
+    /// The usual mistakes that would make a refused request pass, found by trying them. They are for whoever set the
+    /// receiver up: told to the sender, they would help to guess.
     pub fn explain(&self, request: &Request<'_>, now: i64, keys: &Keys, why: &Refusal) -> Vec<Hint> {
-        hint::find(self, request, now, keys, why)
+        self.explain_among(request, now, keys, why, &[])
+    }
+
+    /// The same, asking also other receivers, each with a name for people: secrets and addresses get mixed up.
+    pub fn explain_among(
+        &self,
+        request: &Request<'_>,
+        now: i64,
+        keys: &Keys,
+        why: &Refusal,
+        others: &[(&str, &Receiver)],
+    ) -> Vec<Hint> {
+        hint::find(self, request, now, keys, why, others)
     }
 
     /// The type of event, if the provider says it.

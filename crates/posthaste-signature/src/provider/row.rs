@@ -7,6 +7,8 @@ use http::HeaderName;
 use serde::Deserialize;
 
 use super::digest::Hash;
+use super::find;
+use super::receiver::SetupError;
 
 /// How well we know what a row says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -73,6 +75,20 @@ impl Provider {
         self.svix.as_deref().unwrap_or(&self.slug)
     }
 
+    /// The main scheme, or one of the others.
+    pub(crate) fn row(&'static self, variant: Option<&str>) -> Result<&'static SchemeRow, SetupError> {
+        let row = match variant {
+            None => &self.scheme,
+            Some(name) => {
+                self.variant.get(name).ok_or_else(|| SetupError::UnknownVariant(name.to_owned()))?
+            }
+        };
+        match &row.like {
+            None => Ok(row),
+            Some(other) => Ok(&find(other).ok_or(SetupError::Table)?.scheme),
+        }
+    }
+
     /// The scheme in a few words, for lists.
     pub fn scheme(&self) -> &str {
         &self.scheme.scheme
@@ -114,6 +130,16 @@ pub(crate) struct SchemeRow {
 }
 
 impl SchemeRow {
+    /// Whether another URL would make another signature.
+    pub(crate) fn reads_url(&self) -> bool {
+        const SCHEMES: [&str; 5] =
+            ["contentful", "http-signature-draft", "plivo-v3", "truelayer-tl-signature-v2", "twilio"];
+        let named = |text: &str| ["{url", "(url)", "{qsh", "{query:"].iter().any(|part| text.contains(part));
+        SCHEMES.contains(&self.scheme.as_str())
+            || self.content.as_deref().is_some_and(named)
+            || self.claims.values().any(|text| named(text))
+    }
+
     /// For Standard Webhooks: the header of the signature, and the same scheme under the other names, `svix-…` for
     /// `webhook-…` and the other way round.
     pub(crate) fn twin(&self) -> Option<(HeaderName, Self)> {
