@@ -1,6 +1,7 @@
 """The listener inside TLS, with certificates from files and from an authority."""
 
 import http.client
+import json
 import os
 import socket
 import ssl
@@ -336,6 +337,11 @@ def test_a_certificate_is_renewed_while_it_serves(authorities, certified):
         assert server.ask(kept) == "ready\n", "the connection from before goes on"
     server.stop()
     assert len({line for line in server.said if "serving a new certificate" in line}) >= 2
+    server.env["POSTHASTE_ACME_CONTACT"] = "other@example.com"
+    server.start()
+    server.says("serving a new certificate")
+    assert json.loads(server.kept()["account.json"].read_text())["contact"] == ["mailto:other@example.com"]
+    assert "There are now 2 accounts" not in authority.log()
 
 
 def test_an_authority_that_is_away_or_has_forgotten_us_stops_nothing(authorities, certified):
@@ -344,10 +350,10 @@ def test_an_authority_that_is_away_or_has_forgotten_us_stops_nothing(authorities
     server.says("serving a new certificate")
     before = server.kept()["account.json"].read_text()
     server.stop()
-    # It forgets all accounts, and other names are to be certified.
+    # It forgets all accounts, and hears of another contact and other names.
     authority.stop()
     authority.start()
-    server.env["POSTHASTE_ACME_DOMAINS"] = "other.example"
+    server.env |= {"POSTHASTE_ACME_DOMAINS": "other.example", "POSTHASTE_ACME_CONTACT": "other@example.com"}
     server.start()
     server.says("serving a new certificate for other.example")
     assert server.answers(authority.issued_by_it(), "other.example")

@@ -19,6 +19,7 @@ use rustls::pki_types::CertificateDer;
 pub use cache::CacheError;
 
 use crate::acme::cache::Cache;
+use crate::acme::order::Issued;
 use crate::acme::wire::Wire;
 use crate::files::day;
 use crate::pair::Pair;
@@ -109,7 +110,7 @@ impl Acme {
             let error = match tokio::time::timeout(TRY_MAX, self.renew()).await {
                 Ok(Ok(pair)) => {
                     failures = 0;
-                    self.due = schedule::renew_at(pair.validity);
+                    self.due = schedule::after_success(pair.validity, self.clock.now());
                     let (ends, due) = (day(pair.validity.not_after), day(self.due));
                     tracing::info!(
                         "serving a new certificate for {names}, which ends on {ends}; the next one is asked for on {due}"
@@ -127,13 +128,11 @@ impl Acme {
     }
 
     async fn renew(&self) -> Result<Pair, AcmeError> {
-        let account = account::open(&self.settings, &self.cache, &self.wire).await?;
-        let issued = match order::issue(&account, &self.settings.domains, &self.served).await {
+        let issued = match self.ask().await {
             Err(AcmeError::Authority(error)) if account::is_unknown(&error) => {
                 // Authorities forget; a test's does so with every start.
                 self.cache.forget_account()?;
-                let account = account::open(&self.settings, &self.cache, &self.wire).await?;
-                order::issue(&account, &self.settings.domains, &self.served).await?
+                self.ask().await?
             }
             issued => issued?,
         };
@@ -145,6 +144,11 @@ impl Acme {
             tracing::warn!("{error}: the next start will have to ask for another certificate");
         }
         Ok(pair)
+    }
+
+    async fn ask(&self) -> Result<Issued, AcmeError> {
+        let account = account::open(&self.settings, &self.cache, &self.wire).await?;
+        order::issue(&account, &self.settings.domains, &self.served).await
     }
 
     async fn wait_until(&self, at: Timestamp) {

@@ -11,6 +11,10 @@ use crate::pair::Validity;
 const BACKOFF_FIRST: Duration = Duration::from_secs(60);
 /// The longest wait: authorities allow five failures a name and hour.
 const BACKOFF_MAX: Duration = Duration::from_secs(60 * 60);
+/// The shortest time between two certificates, unless they live for less than three times that.
+const RENEWAL_APART: Duration = Duration::from_secs(24 * 60 * 60);
+/// And then at least this.
+const RENEWAL_APART_MIN: Duration = Duration::from_secs(1);
 /// Chance takes up to this part of a wait away or adds it.
 const JITTER: f64 = 0.2;
 
@@ -18,6 +22,13 @@ const JITTER: f64 = 0.2;
 pub(super) fn renew_at(validity: Validity) -> Timestamp {
     let life = validity.not_after.since(validity.not_before);
     validity.not_after.earlier(life / 3)
+}
+
+/// The same for one that was issued just now. If our clock runs weeks ahead it looks old already: asking at once, and
+/// again and again, would only use up what the authority allows.
+pub(super) fn after_success(validity: Validity, now: Timestamp) -> Timestamp {
+    let life = validity.not_after.since(validity.not_before);
+    renew_at(validity).max(now.later((life / 3).clamp(RENEWAL_APART_MIN, RENEWAL_APART)))
 }
 
 /// How long to wait after so many failures in a row, and one more.
@@ -39,6 +50,20 @@ mod tests {
         assert_eq!(renew_at(validity(100, 190)), days(160));
         assert_eq!(renew_at(validity(100, 106)), days(104));
         assert_eq!(renew_at(validity(100, 90)), days(90), "one that never counted is due at once");
+    }
+
+    #[test]
+    fn a_clock_that_runs_ahead_does_not_have_a_new_one_issued_at_every_turn() {
+        let at = Timestamp::from_secs;
+        let (day, quarter) = (24 * 60 * 60, 90 * 24 * 60 * 60);
+        let validity = Validity { not_before: at(0), not_after: at(quarter) };
+        assert_eq!(after_success(validity, at(0)), renew_at(validity));
+        assert_eq!(after_success(validity, at(2 * quarter)), at(2 * quarter + day));
+        let brief = Validity { not_before: at(0), not_after: at(9) };
+        assert_eq!(after_success(brief, at(0)), at(6));
+        assert_eq!(after_success(brief, at(100)), at(103));
+        let none = Validity { not_before: at(9), not_after: at(0) };
+        assert_eq!(after_success(none, at(100)), at(101));
     }
 
     #[test]
