@@ -28,6 +28,8 @@ pub const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 255;
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_hours(12);
 /// Rows on a page.
 pub const PAGE_ROWS_MAX: u16 = 250;
+/// Bytes of bodies on a page, give or take one row: then the page ends early, and says that there is more.
+pub const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Rows on a page when the caller does not say.
 pub const PAGE_ROWS_DEFAULT: u16 = 50;
 /// Secrets that sign at the same time while a rotation is under way, the new one included.

@@ -33,3 +33,10 @@ pub struct Message {
     /// When it should first be sent, if not at once.
     pub deliver_at: Option<Timestamp>,
 }
+
+impl Message {
+    /// About how many bytes of memory its body and its origin take.
+    pub fn weight(&self) -> usize {
+        self.body.as_ref().map_or(0, Bytes::len) + self.origin.as_ref().map_or(0, |origin| origin.weight())
+    }
+}

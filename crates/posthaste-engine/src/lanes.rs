@@ -299,9 +299,7 @@ impl Lanes {
 }
 
 fn weight(claimed: &Claimed) -> usize {
-    let message = &claimed.message;
-    message.body.as_ref().map_or(0, bytes::Bytes::len)
-        + message.origin.as_ref().map_or(0, |origin| origin.weight())
+    claimed.message.weight()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use posthaste_core::app::Reference;
 use posthaste_core::attempt::{Outcome, Reply};
 use posthaste_core::delivery::{DeadLetter, DeliveryState, Verdict};
 use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId};
+use posthaste_core::limits::PAGE_BYTES_MAX;
 use posthaste_core::name::{Channel, EventTypeName, Tag, Uid};
 
 use super::world::World;
@@ -179,6 +180,27 @@ pub async fn an_endpoints_attempts_are_its_own_and_come_by_page(world: World) {
     assert_eq!(page(Cursor::Start).await, (delivered, false));
     assert_eq!(page(Cursor::After(delivered)).await, (failed, true));
     assert_eq!(page(Cursor::Before(failed)).await, (delivered, true));
+}
+
+pub async fn a_page_of_large_bodies_ends_early_and_says_that_there_is_more(world: World) {
+    let app = world.app().await;
+    let body = Bytes::from(vec![b'x'; PAGE_BYTES_MAX / 4]);
+    let mut sent = vec![];
+    for _ in 0..6 {
+        sent.push(world.accepts_with(app, |new| new.body = body.clone()).await);
+        world.advance(SECOND);
+    }
+    let page = async |cursor, with_body| {
+        let page = PageRequest { cursor, order: Order::Ascending, limit: 6 };
+        let filter = MessageFilter::default();
+        let found =
+            world.store.messages(world.environment, &app.into(), &filter, page, with_body).await.unwrap();
+        (found.rows.into_iter().map(|message| message.id).collect::<Vec<_>>(), found.done)
+    };
+    assert_eq!(page(Cursor::Start, true).await, (sent[..4].to_vec(), false));
+    assert_eq!(page(Cursor::After(sent[3]), true).await, (sent[4..].to_vec(), true));
+    assert_eq!(page(Cursor::Before(sent[5]), true).await, (sent[1..5].to_vec(), false));
+    assert_eq!(page(Cursor::Start, false).await, (sent.clone(), true));
 }
 
 pub async fn a_message_shows_where_each_of_its_deliveries_stands(world: World) {

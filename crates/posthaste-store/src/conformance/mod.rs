@@ -104,6 +104,7 @@ macro_rules! for_each_promise {
                 an_attempt_reads_back_as_it_was_recorded
                 attempts_are_filtered_by_status_class_endpoint_and_message
                 an_endpoints_attempts_are_its_own_and_come_by_page
+                a_page_of_large_bodies_ends_early_and_says_that_there_is_more
                 a_message_shows_where_each_of_its_deliveries_stands
                 an_endpoint_shows_its_deliveries_and_how_many_stand_how
                 an_expunged_body_is_gone_and_what_it_belonged_to_stays

@@ -1,5 +1,6 @@
 //! Pages over a table that is ordered by one key.
 
+use posthaste_core::limits::PAGE_BYTES_MAX;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, StatementStatus};
 
@@ -25,6 +26,18 @@ impl Listing<'_> {
         key_of: impl Fn(&K) -> V,
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Page<T>, StoreError> {
+        self.page_of_heavy(conn, request, key_of, |row| Ok((read(row)?, 0)))
+    }
+
+    /// The same for rows that carry bodies: `read` also says how many bytes a row holds, and the page ends once
+    /// [`PAGE_BYTES_MAX`] are reached.
+    pub(super) fn page_of_heavy<K, V: ToSql, T>(
+        self,
+        conn: &Connection,
+        request: &PageRequest<K>,
+        key_of: impl Fn(&K) -> V,
+        read: impl Fn(&Row<'_>) -> Result<(T, usize), StoreError>,
+    ) -> Result<Page<T>, StoreError> {
         let (bound, backwards) = match &request.cursor {
             Cursor::Start => (None, false),
             Cursor::After(key) => (Some(key_of(key)), false),
@@ -46,14 +59,19 @@ impl Listing<'_> {
         let mut statement = conn.prepare_cached(&sql)?;
         let mut found = statement.query(values.as_slice())?;
         let mut rows = Vec::with_capacity(usize::from(request.limit) + 1);
-        while let Some(row) = found.next()? {
-            rows.push(read(row)?);
+        let mut bytes = 0;
+        while bytes < PAGE_BYTES_MAX
+            && let Some(row) = found.next()?
+        {
+            let (row, weight) = read(row)?;
+            rows.push(row);
+            bytes += weight;
         }
         drop(found);
         // Every list is a range of an index: tests fail where one would read or sort a whole table.
         debug_assert_eq!(statement.get_status(StatementStatus::FullscanStep), 0, "{sql}");
         debug_assert_eq!(statement.get_status(StatementStatus::Sort), 0, "{sql}");
-        let done = rows.len() <= usize::from(request.limit);
+        let done = rows.len() <= usize::from(request.limit) && bytes < PAGE_BYTES_MAX;
         rows.truncate(usize::from(request.limit));
         if backwards {
             rows.reverse();

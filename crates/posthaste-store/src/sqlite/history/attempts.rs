@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use posthaste_core::attempt::{Attempt, Failure, FailureKind, Outcome, Reply, Timing, Trigger};
 use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId};
+use posthaste_core::message::Message;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, params};
 
@@ -120,12 +121,12 @@ pub(super) fn list(
         values.push((":class", class as &dyn ToSql));
     }
     let select = select(&(sql + &conditions.sql()));
-    Listing { select: &select, key: "a.id", values }.page(
-        conn,
-        page,
-        |id| *id.as_bytes(),
-        |row| read(row, vault),
-    )
+    let weighed = |row: &Row<'_>| {
+        let attempt = read(row, vault)?;
+        let weight = attempt.message.as_ref().map_or(0, Message::weight);
+        Ok((attempt, weight))
+    };
+    Listing { select: &select, key: "a.id", values }.page_of_heavy(conn, page, |id| *id.as_bytes(), weighed)
 }
 
 fn status_sql(status: Option<Status>) -> &'static str {

@@ -89,9 +89,12 @@ pub(super) fn of_endpoint(
     values.push((":app", app.as_bytes()));
     values.push((":endpoint", endpoint.as_bytes()));
     let listing = Listing { select: &select, key: "d.message", values };
-    let read =
-        |row: &Row<'_>| Ok(Attempted { state: state(row, 0)?, message: rows::message(row, 5, vault)? });
-    listing.page(conn, page, |id| *id.as_bytes(), read)
+    let read = |row: &Row<'_>| {
+        let message = rows::message(row, 5, vault)?;
+        let weight = message.weight();
+        Ok((Attempted { state: state(row, 0)?, message }, weight))
+    };
+    listing.page_of_heavy(conn, page, |id| *id.as_bytes(), read)
 }
 
 pub(super) fn stats(

@@ -53,7 +53,12 @@ pub(super) fn list(
     let mut values = conditions.values();
     values.push((":app", app.as_bytes()));
     let listing = Listing { select: &select, key: "m.id", values };
-    listing.page(conn, page, |id| *id.as_bytes(), |row| rows::message(row, 0, vault))
+    let read = |row: &rusqlite::Row<'_>| {
+        let message = rows::message(row, 0, vault)?;
+        let weight = message.weight();
+        Ok((message, weight))
+    };
+    listing.page_of_heavy(conn, page, |id| *id.as_bytes(), read)
 }
 
 /// A message filter as conditions on `message m`, and its times as a range of ids.
