@@ -3,7 +3,7 @@
 //! Everything here is a function of its arguments: no socket, no clock, no dice. The time and the random
 //! bytes come from the caller, and so do the headers, through a lookup that works with any HTTP library.
 //!
-//! One module per family of schemes. [`standard`] is Standard Webhooks, the one Posthaste signs with.
+//! [`standard`] is Standard Webhooks, to sign and to verify: the scheme that Posthaste signs with.
 //!
 //! ```
 //! use posthaste_signature::Secret;
@@ -27,6 +27,61 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`provider`] verifies what some three hundred providers send, each with its own scheme: a request at a time, or
+//! with [`provider::Receiver`], which also takes several secrets, answers handshakes and explains refusals.
+//!
+//! ```
+//! use http::{HeaderMap, HeaderValue};
+//! use posthaste_signature::provider::{Keys, Receiver, Request, Settings};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let settings = Settings { secrets: vec!["It's a Secret to Everybody".to_owned()], ..Settings::default() };
+//! let github = Receiver::new("github", settings)?;
+//!
+//! let mut headers = HeaderMap::new();
+//! headers.insert(
+//!     "x-hub-signature-256",
+//!     HeaderValue::from_static("sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"),
+//! );
+//! let url = "https://example.com/in/github";
+//! let request = Request { method: "POST", url, headers: &headers, body: b"Hello, World!" };
+//! let (now, keys) = (1_760_000_000, Keys::default());
+//! assert_eq!(github.verify(&request, now, &keys)?.secret_index, 0);
+//!
+//! // What is refused can be explained to whoever set it up.
+//! let changed = Request { body: b"Hello, World!\n", ..request };
+//! let refusal = github.verify(&changed, now, &keys).unwrap_err();
+//! let hints = github.explain(&changed, now, &keys, &refusal);
+//! assert!(hints[0].to_string().contains("without the white space at its end"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With the feature `tower`, `provider::layer::VerifyLayer` does the same in front of an axum router, or of any other
+//! tower service.
+#![cfg_attr(
+    feature = "tower",
+    doc = r#"
+```
+use axum::routing::post;
+use axum::{Extension, Router};
+use posthaste_signature::provider::layer::VerifyLayer;
+use posthaste_signature::provider::{Receiver, Settings, Verified};
+
+async fn pushed(Extension(_): Extension<Verified>, body: String) -> String {
+    body
+}
+
+# fn main() -> Result<(), Box<dyn std::error::Error>> {
+let settings = Settings { secrets: vec!["It's a Secret to Everybody".to_owned()], ..Settings::default() };
+let verify = VerifyLayer::new(Receiver::new("github", settings)?).public_url("https://example.com");
+let app: Router = Router::new().route("/in/github", post(pushed)).layer(verify);
+# Ok(())
+# }
+```
+"#
+)]
 
 mod encoding;
 mod mac;

@@ -29,7 +29,8 @@ pub struct Answer {
     pub body: String,
     /// An address of the provider that has to be fetched, once the answer is out, to confirm.
     pub then_get: Option<String>,
-    /// A secret that the provider gave us in the handshake: from now on it signs with it.
+    /// A secret that the provider gave us in the handshake: from now on it signs with it. Only a receiver without any
+    /// secret learns one, or whoever finds the address could set it.
     pub learned: Option<String>,
 }
 
@@ -136,6 +137,12 @@ impl Shake<'_, '_> {
         }
     }
 
+    /// The answer to a request that brought a secret.
+    fn learning(&self, secret: String, answer: Answer) -> Answer {
+        let has_none = self.receiver.settings.secrets.is_empty();
+        Answer { learned: has_none.then_some(secret), ..answer }
+    }
+
     fn get(&self, slug: &str) -> Outcome {
         match slug {
             "adobe-sign" => {
@@ -229,7 +236,7 @@ impl Shake<'_, '_> {
             "asana" if self.request.header("x-hook-signature").is_none() => {
                 let secret = self.header("x-hook-secret")?;
                 let answer = Answer::status(200).with("x-hook-secret", secret.clone());
-                Some(Ok(Answer { learned: Some(secret), ..answer }))
+                Some(Ok(self.learning(secret, answer)))
             }
             "aws-sns" if self.body("Type")? == "SubscriptionConfirmation" => self.sns(),
             "azure-event-grid" if self.header("aeg-event-type")? == "SubscriptionValidation" => {
@@ -253,8 +260,7 @@ impl Shake<'_, '_> {
                 let token = self.body("verification_token")?;
                 let signed =
                     self.request.header("x-notion-signature").or(self.request.header("x-gusto-signature"));
-                let answer = Answer { learned: Some(token), ..Answer::status(200) };
-                signed.is_none().then_some(Ok(answer))
+                signed.is_none().then(|| Ok(self.learning(token, Answer::status(200))))
             }
             "lark" if self.body("type")? == "url_verification" => {
                 let answer = Answer::json(&json!({ "challenge": self.body("challenge")? }));

@@ -28,6 +28,8 @@ mod handshake;
 mod hint;
 mod json;
 mod keys;
+#[cfg(feature = "tower")]
+pub mod layer;
 mod place;
 mod receiver;
 mod refusal;
