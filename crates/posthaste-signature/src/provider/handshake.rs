@@ -17,6 +17,9 @@ use crate::encoding::{push_base64, to_hex};
 /// The longest text that is echoed.
 const ECHO_BYTES_MAX: usize = 4_096;
 
+/// The longest challenge that is answered with our HMAC of it.
+const SIGNED_BYTES_MAX: usize = 128;
+
 /// What to answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -115,6 +118,13 @@ impl Shake<'_, '_> {
         (value.len() <= ECHO_BYTES_MAX).then(|| value.into_owned())
     }
 
+    /// A challenge that is answered with our HMAC of it. Letters and digits only: signing anything else would sign
+    /// forged bodies for whoever asks, where the provider signs bodies in the same way.
+    fn signable(challenge: String) -> Option<String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=+/".contains(&byte);
+        (challenge.len() <= SIGNED_BYTES_MAX && challenge.bytes().all(plain)).then_some(challenge)
+    }
+
     fn setting(&self, name: &str) -> Option<String> {
         self.receiver.settings.text(name)
     }
@@ -177,7 +187,7 @@ impl Shake<'_, '_> {
                 Some(Ok(Answer::json(&json!({ "challengeResponse": response }))))
             }
             "linkedin" => {
-                let code = self.query("challengeCode")?;
+                let code = Self::signable(self.query("challengeCode")?)?;
                 let tag = self.tag(Hash::Sha256, &code)?;
                 Some(Ok(Answer::json(
                     &json!({ "challengeCode": code, "challengeResponse": to_hex(tag.as_bytes()) }),
@@ -208,7 +218,7 @@ impl Shake<'_, '_> {
                 Some(self.if_configured("verification_token", self.query("verification_token"), answer))
             }
             "twitter" => {
-                let tag = self.tag(Hash::Sha256, &self.query("crc_token")?)?;
+                let tag = self.tag(Hash::Sha256, &Self::signable(self.query("crc_token")?)?)?;
                 let mut token = "sha256=".to_owned();
                 push_base64(tag.as_bytes(), &mut token);
                 Some(Ok(Answer::json(&json!({ "response_token": token }))))
@@ -272,7 +282,9 @@ impl Shake<'_, '_> {
             }
             "microsoft-graph" => Some(Ok(Answer::text(self.query("validationToken")?))),
             "miro" | "monday" => {
-                let challenge = self.body("challenge")?;
+                // Alone: an event that has such a member is an event.
+                let body: serde_json::Map<String, Value> = serde_json::from_slice(self.request.body).ok()?;
+                let challenge = self.body("challenge").filter(|_| body.len() == 1)?;
                 Some(Ok(Answer::json(&json!({ "challenge": challenge }))))
             }
             "ringcentral" => {
@@ -291,7 +303,7 @@ impl Shake<'_, '_> {
                 Some(self.verified(|| Answer::text(challenge)))
             }
             "smartcar" if self.body("eventType")? == "VERIFY" => {
-                let tag = self.tag(Hash::Sha256, &self.body("data.challenge")?)?;
+                let tag = self.tag(Hash::Sha256, &Self::signable(self.body("data.challenge")?)?)?;
                 Some(Ok(Answer::json(&json!({ "challenge": to_hex(tag.as_bytes()) }))))
             }
             "smartsheet" => {
