@@ -10,7 +10,7 @@ use super::json::Path;
 use super::keys::{Keys, https_host_and_path};
 use super::receiver::Receiver;
 use super::refusal::Refusal;
-use super::special::is_sns_host;
+use super::special::{is_sns_host, lark_decrypted};
 use super::{Request, form};
 use crate::encoding::{push_base64, to_hex};
 
@@ -272,10 +272,7 @@ impl Shake<'_, '_> {
                     self.request.header("x-notion-signature").or(self.request.header("x-gusto-signature"));
                 signed.is_none().then(|| Ok(self.learning(token, Answer::status(200))))
             }
-            "lark" if self.body("type")? == "url_verification" => {
-                let answer = Answer::json(&json!({ "challenge": self.body("challenge")? }));
-                Some(self.if_configured("verification_token", self.body("token"), answer))
-            }
+            "lark" => self.lark(),
             "mandrill" => {
                 let events = form::value(self.request.body, "mandrill_events")?;
                 (events == "[]").then(|| Ok(Answer::status(200)))
@@ -338,6 +335,20 @@ impl Shake<'_, '_> {
             }
             _ => None,
         }
+    }
+
+    /// Encrypted, if there is an encrypt key.
+    fn lark(&self) -> Outcome {
+        let plain = lark_decrypted(&self.receiver.settings, self.request.body);
+        let member = |name: &str| {
+            let value = Path::parse(name).text(plain.as_deref().unwrap_or(self.request.body))?;
+            (value.len() <= ECHO_BYTES_MAX).then(|| value.into_owned())
+        };
+        if member("type")? != "url_verification" {
+            return None;
+        }
+        let answer = Answer::json(&json!({ "challenge": member("challenge")? }));
+        Some(self.if_configured("verification_token", member("token"), answer))
     }
 
     /// Verified, and confirmed at Amazon's own host only.

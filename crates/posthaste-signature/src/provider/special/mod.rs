@@ -2,6 +2,7 @@
 
 mod certificate;
 mod keyed;
+mod lark;
 mod payment;
 mod several_keys;
 mod signed_form;
@@ -14,6 +15,7 @@ use super::digest::Hash;
 use super::receiver::{Settings, SetupError};
 use super::row::{SchemeRow, SecretForm};
 pub(super) use certificate::is_sns_host;
+pub(super) use lark::decrypted as lark_decrypted;
 use statement::StatementCheck;
 
 /// The check of the scheme that the row names.
@@ -36,6 +38,7 @@ pub(super) fn build(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Chec
         "hook0" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::hook0),
         "http-signature-draft" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::http_signature),
         "hygraph" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::hygraph),
+        "lark" => lark::lark_check(row, settings),
         "mercadopago" => {
             keyed(Hash::Sha256, SecretForm::Utf8, payment::mercadopago).map(statement::without_body)
         }
