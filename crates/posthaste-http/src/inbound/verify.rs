@@ -37,7 +37,7 @@ impl Knock {
         };
         let mut answer = match outcome {
             Ok(Ok(answer)) => answer,
-            Ok(Err(why)) => return Some(Err(self.explain(body, &why, StatusCode::FORBIDDEN))),
+            Ok(Err(why)) => return Some(Err(self.explain(body, &why))),
             Err(refused) => return Some(Err(refused)),
         };
         if let Some(secret) = answer.learned.take()
@@ -61,7 +61,7 @@ impl Knock {
         if changed || matches!(outcome, Err(Refusal::KeyNeeded(_))) {
             outcome = self.with_keys(|keys| receiver.verify(&request, now.as_secs(), keys)).await?;
         }
-        outcome.map_err(|why| self.explain(body, &why, StatusCode::UNAUTHORIZED))
+        outcome.map_err(|why| self.explain(body, &why))
     }
 
     /// Tries, and fetches what is asked for, until nothing more is.
@@ -90,13 +90,8 @@ impl Knock {
     }
 
     /// A refusal with the mistakes that would explain it, as far as there is time to look for them.
-    fn explain(&self, body: &[u8], why: &Refusal, forbidden: StatusCode) -> Refused {
-        let status = match why {
-            // A token of ours that is not sent back is a matter of permission; anything else of proof.
-            Refusal::WrongToken(what) if what == "topic" => StatusCode::NOT_FOUND,
-            Refusal::WrongToken(what) if what == "verify_token" => forbidden,
-            _ => StatusCode::UNAUTHORIZED,
-        };
+    fn explain(&self, body: &[u8], why: &Refusal) -> Refused {
+        let status = StatusCode::from_u16(why.status()).unwrap_or(StatusCode::UNAUTHORIZED);
         let now = self.state.clock.now();
         let hints = if self.prepared.explains.take(now).is_ok() {
             let found = self.prepared.receiver.explain(
@@ -112,16 +107,9 @@ impl Knock {
         Refused { hints, ..Refused::new(status, "not_verified", why.to_string()) }
     }
 
-    /// Keeps the secret that the provider gave us, unless there is one already: then whoever sends another is a stranger.
+    /// Keeps the secret that the provider gave us. The library sees to it that there was none.
     async fn learn(&self, secret: String) -> Result<(), Refused> {
         let mut config = ProviderConfig::kept(&self.prepared.source.config);
-        if config.secrets.contains(&secret) {
-            return Ok(());
-        }
-        if !config.secrets.is_empty() {
-            let reason = "this source has its secret already: to connect it anew, take the secret away first";
-            return Err(Refused::new(StatusCode::FORBIDDEN, "handshake_refused", reason));
-        }
         config.secrets.push(secret);
         let change = SourceChange { config: Some(config.to_keep()), ..SourceChange::default() };
         let source = Reference::new(self.prepared.source.id.to_string());

@@ -143,14 +143,24 @@ impl Shake<'_, '_> {
     fn if_configured(&self, setting: &str, sent: Option<String>, answer: Answer) -> Result<Answer, Refusal> {
         match (self.setting(setting), sent) {
             (Some(ours), Some(theirs)) if ours == theirs => Ok(answer),
-            _ => Err(Refusal::WrongToken(setting.to_owned())),
+            _ => {
+                let status = if setting == "topic" { 404 } else { 403 };
+                Err(Refusal::NotOurs { what: setting.to_owned(), status })
+            }
         }
     }
 
     /// The answer to a request that brought a secret.
-    fn learning(&self, secret: String, answer: Answer) -> Answer {
-        let has_none = self.receiver.settings.secrets.is_empty();
-        Answer { learned: has_none.then_some(secret), ..answer }
+    fn learning(&self, secret: String, answer: Answer) -> Result<Answer, Refusal> {
+        let known = &self.receiver.settings.secrets;
+        if known.is_empty() {
+            Ok(Answer { learned: Some(secret), ..answer })
+        } else if known.contains(&secret) {
+            Ok(answer)
+        } else {
+            // Another subscription, or a stranger: what it signs would not be believed, so it must not be told yes.
+            Err(Refusal::NotOurs { what: "the secret".to_owned(), status: 403 })
+        }
     }
 
     fn get(&self, slug: &str) -> Outcome {
@@ -246,7 +256,7 @@ impl Shake<'_, '_> {
             "asana" if self.request.header("x-hook-signature").is_none() => {
                 let secret = self.header("x-hook-secret")?;
                 let answer = Answer::status(200).with("x-hook-secret", secret.clone());
-                Some(Ok(self.learning(secret, answer)))
+                Some(self.learning(secret, answer))
             }
             "aws-sns" if self.body("Type")? == "SubscriptionConfirmation" => self.sns(),
             "azure-event-grid" if self.header("aeg-event-type")? == "SubscriptionValidation" => {
@@ -270,7 +280,7 @@ impl Shake<'_, '_> {
                 let token = self.body("verification_token")?;
                 let signed =
                     self.request.header("x-notion-signature").or(self.request.header("x-gusto-signature"));
-                signed.is_none().then(|| Ok(self.learning(token, Answer::status(200))))
+                signed.is_none().then(|| self.learning(token, Answer::status(200)))
             }
             "lark" => self.lark(),
             "mandrill" => {

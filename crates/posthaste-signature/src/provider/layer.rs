@@ -245,10 +245,7 @@ where
 }
 
 fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
-    let status = match refusal {
-        Refusal::KeyNeeded(_) | Refusal::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::UNAUTHORIZED,
-    };
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNAUTHORIZED);
     let mut response = said(status, refusal.to_string());
     response.extensions_mut().insert(refusal);
     response

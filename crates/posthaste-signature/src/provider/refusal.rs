@@ -23,6 +23,14 @@ pub enum Refusal {
     /// A token or a password that is not the configured one.
     #[error("{0} is not the configured one")]
     WrongToken(String),
+    /// A handshake for a subscription that is not ours.
+    #[error("{what} in this handshake is not ours")]
+    NotOurs {
+        /// What the provider sent back, or sent.
+        what: String,
+        /// The status that the provider takes for no.
+        status: u16,
+    },
     /// Rightly signed, and too long ago: a replay, or a slow clock.
     #[error("the request was signed {age_secs} s ago; at most {tolerance_secs} s are tolerated")]
     Expired {
@@ -63,6 +71,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The HTTP status to refuse with.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NotOurs { status, .. } => *status,
+            // Ours to mend: the provider should try again.
+            Self::KeyNeeded(_) | Self::NotReady(_) => 503,
+            _ => 401,
+        }
+    }
+
     /// The value was there, and not in its form.
     pub(crate) fn malformed(what: impl Into<String>, expected: impl Into<String>) -> Self {
         Self::Malformed { what: what.into(), expected: expected.into() }
