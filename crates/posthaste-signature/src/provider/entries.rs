@@ -30,17 +30,14 @@ pub(crate) struct Entries<'a> {
     /// The signatures, still encoded.
     pub(crate) signatures: Vec<Cow<'a, str>>,
     /// Other items beside them.
-    items: Vec<(String, String)>,
+    items: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 impl Entries<'_> {
     /// An item beside the signature: a time, a nonce.
     pub(crate) fn item(&self, key: &str) -> Option<&str> {
-        self.items
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
-            .filter(|v| !v.is_empty())
+        let found = self.items.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| &**value).filter(|value| !value.is_empty())
     }
 }
 
@@ -80,63 +77,64 @@ impl Plan {
         Ok(entries)
     }
 
+    /// A header's value is borrowed from, anything else is copied.
     fn take_apart<'a>(&self, text: Cow<'a, str>, entries: &mut Entries<'a>) {
+        match text {
+            Cow::Borrowed(text) => self.take(text, entries, Cow::Borrowed),
+            Cow::Owned(text) => self.take(&text, entries, |piece| Cow::Owned(piece.to_owned())),
+        }
+    }
+
+    fn take<'t, 'a>(&self, text: &'t str, entries: &mut Entries<'a>, keep: impl Fn(&'t str) -> Cow<'a, str>) {
+        let separated = text.split(self.separator.as_str()).map(str::trim);
         match self.form {
-            Form::Plain | Form::Numbered => entries.signatures.extend(self.without_prefix(text)),
+            Form::Plain | Form::Numbered => entries.signatures.extend(self.without_prefix(text).map(keep)),
             Form::Kv => {
-                for item in text.split(self.separator.as_str()) {
-                    let Some((key, value)) = item.trim().split_once('=') else { continue };
-                    let value = value.trim();
-                    if self.keys.iter().any(|wanted| wanted == key.trim()) {
-                        entries.signatures.extend(self.without_prefix(Cow::Owned(value.to_owned())));
+                for item in separated {
+                    let Some((key, value)) = item.split_once('=') else { continue };
+                    let (key, value) = (key.trim(), value.trim());
+                    if self.keys.iter().any(|wanted| wanted == key) {
+                        entries.signatures.extend(self.without_prefix(value).map(&keep));
                     }
-                    entries.items.push((key.trim().to_owned(), value.to_owned()));
+                    entries.items.push((keep(key), keep(value)));
                 }
             }
             Form::SpaceList => {
                 let versioned = text.split_ascii_whitespace().filter_map(|entry| entry.split_once(','));
                 let ours = versioned.filter(|(version, _)| self.keys.iter().any(|key| key == version));
-                entries.signatures.extend(ours.map(|(_, signature)| Cow::Owned(signature.to_owned())));
+                entries.signatures.extend(ours.map(|(_, signature)| keep(signature)));
             }
-            Form::List => {
+            Form::List => match self.without_prefix(text) {
                 // One prefix for all, or one for each.
-                let whole =
-                    self.without_prefix(Cow::Borrowed(&text)).map(Cow::into_owned).unwrap_or_default();
-                for (index, item) in whole.split(self.separator.as_str()).enumerate() {
-                    let item = item.trim();
-                    let bare = item.strip_prefix(&self.prefix);
-                    if index > 0 || !self.prefix.contains(&self.separator) {
-                        entries.signatures.push(Cow::Owned(bare.unwrap_or(item).to_owned()));
-                    } else {
-                        entries.signatures.push(Cow::Owned(item.to_owned()));
+                Some(whole) => {
+                    for (index, item) in whole.split(self.separator.as_str()).map(str::trim).enumerate() {
+                        let has_own = index > 0 || !self.prefix.contains(&self.separator);
+                        let bare = item.strip_prefix(&self.prefix).filter(|_| has_own);
+                        entries.signatures.push(keep(bare.unwrap_or(item)));
                     }
                 }
-                if whole.is_empty() {
-                    // The prefix stands at a later entry only.
-                    let later = text
-                        .split(self.separator.as_str())
-                        .filter_map(|i| i.trim().strip_prefix(&self.prefix));
-                    entries.signatures.extend(later.map(|item| Cow::Owned(item.to_owned())));
+                // The prefix stands at a later entry only.
+                None => {
+                    let later = separated.filter_map(|item| item.strip_prefix(&self.prefix));
+                    entries.signatures.extend(later.map(keep));
                 }
-            }
+            },
             Form::Positional => {
-                for (index, item) in text.split(self.separator.as_str()).enumerate() {
+                for (index, item) in separated.enumerate() {
                     match index {
-                        0 => entries.items.push(("0".to_owned(), item.trim().to_owned())),
-                        _ => entries.signatures.push(Cow::Owned(item.trim().to_owned())),
+                        0 => entries.items.push((Cow::Borrowed("0"), keep(item))),
+                        _ => entries.signatures.push(keep(item)),
                     }
                 }
             }
         }
     }
 
-    fn without_prefix<'a>(&self, text: Cow<'a, str>) -> Option<Cow<'a, str>> {
+    fn without_prefix<'t>(&self, text: &'t str) -> Option<&'t str> {
         match text.strip_prefix(&self.prefix) {
             Some("") if !self.prefix.is_empty() => None,
-            Some(rest) if rest.len() == text.len() => Some(text),
-            Some(rest) => Some(Cow::Owned(rest.to_owned())),
-            None if self.is_prefix_optional => Some(text),
-            None => None,
+            Some(rest) => Some(rest),
+            None => self.is_prefix_optional.then_some(text),
         }
     }
 

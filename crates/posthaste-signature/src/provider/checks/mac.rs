@@ -1,5 +1,7 @@
 //! A MAC, or a hash with the secret inside, over a template.
 
+use std::borrow::Cow;
+
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -54,14 +56,16 @@ impl TimePlace {
         }
     }
 
-    pub(crate) fn read(&self, request: &Request<'_>, entries: &Entries<'_>) -> Result<String, Refusal> {
-        let missing = || Refusal::Missing(self.name());
-        match self {
-            Self::In(place) => {
-                place.read(request).and_then(text_of).map(std::borrow::Cow::into_owned).ok_or_else(missing)
-            }
-            Self::Item(item) => entries.item(item).map(str::to_owned).ok_or_else(missing),
-        }
+    pub(crate) fn read<'r>(
+        &self,
+        request: &Request<'r>,
+        entries: &'r Entries<'_>,
+    ) -> Result<Cow<'r, str>, Refusal> {
+        let found = match self {
+            Self::In(place) => place.read(request).and_then(text_of),
+            Self::Item(item) => entries.item(item).map(Cow::Borrowed),
+        };
+        found.ok_or_else(|| Refusal::Missing(self.name()))
     }
 
     pub(crate) fn name(&self) -> String {
@@ -85,7 +89,11 @@ impl Timed {
         Ok(Some(Self { place, clock: Clock::new(time, settings.tolerance_secs()) }))
     }
 
-    pub(crate) fn read(&self, request: &Request<'_>, entries: &Entries<'_>) -> Result<String, Refusal> {
+    pub(crate) fn read<'r>(
+        &self,
+        request: &Request<'r>,
+        entries: &'r Entries<'_>,
+    ) -> Result<Cow<'r, str>, Refusal> {
         self.place.read(request, entries)
     }
 
