@@ -25,9 +25,10 @@ use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, any, get, post};
 
+use crate::api::owned::{OfSource, Operational};
 use crate::api::{
-    app, attempt, endpoint, event_type, headers, ingest, message, not_supported, operational, portal,
-    recovery, secret, task,
+    app, attempt, endpoint, event_type, headers, ingest, message, not_supported, owned, portal, recovery,
+    secret, task,
 };
 pub use crate::openapi::document as openapi;
 use crate::state::ApiState;
@@ -131,12 +132,15 @@ fn operators(router: &mut Routes, state: &Shared) {
     let at = |rest: &str| format!("{one}{rest}");
     router.add(
         "/api/v1/operational-webhook/endpoint",
-        get(operational::list).merge(once(state, operational::create)),
+        get(owned::list::<Operational>).merge(once(state, owned::create::<Operational>)),
     );
-    router.add(one, get(operational::get).put(operational::put).delete(operational::delete));
-    router.add(&at("/headers"), get(operational::headers).put(operational::put_headers));
-    router.add(&at("/secret"), get(operational::secret));
-    router.add(&at("/secret/rotate"), once(state, operational::rotate));
+    router.add(
+        one,
+        get(owned::get::<Operational>).put(owned::put::<Operational>).delete(owned::delete::<Operational>),
+    );
+    router.add(&at("/headers"), get(owned::headers::<Operational>).put(owned::put_headers::<Operational>));
+    router.add(&at("/secret"), get(owned::secret::<Operational>));
+    router.add(&at("/secret/rotate"), once(state, owned::rotate::<Operational>));
 }
 
 /// Whoever receives from providers: the doors themselves, and their sources.
@@ -154,14 +158,15 @@ fn receivers(router: &mut Routes, state: &Shared) {
     );
     router.add(&at("/token/rotate"), once(state, ingest::source::rotate_token));
     router.add(&at("/log"), get(ingest::log::list));
-    router.add(&at("/dashboard"), once(state, ingest::endpoint::dashboard));
-    router.add(&at("/endpoint"), get(ingest::endpoint::list).merge(once(state, ingest::endpoint::create)));
+    router.add(&at("/dashboard"), once(state, ingest::source::dashboard));
+    router.add(&at("/endpoint"), get(owned::list::<OfSource>).merge(once(state, owned::create::<OfSource>)));
     let one = "/ingest/api/v1/source/{source}/endpoint/{endpoint}";
     let at = |rest: &str| format!("{one}{rest}");
-    router.add(one, get(ingest::endpoint::get).put(ingest::endpoint::put).delete(ingest::endpoint::delete));
-    router.add(&at("/headers"), get(ingest::endpoint::headers).put(ingest::endpoint::put_headers));
-    router.add(&at("/secret"), get(ingest::endpoint::secret));
-    router.add(&at("/secret/rotate"), once(state, ingest::endpoint::rotate));
+    router
+        .add(one, get(owned::get::<OfSource>).put(owned::put::<OfSource>).delete(owned::delete::<OfSource>));
+    router.add(&at("/headers"), get(owned::headers::<OfSource>).put(owned::put_headers::<OfSource>));
+    router.add(&at("/secret"), get(owned::secret::<OfSource>));
+    router.add(&at("/secret/rotate"), once(state, owned::rotate::<OfSource>));
 }
 
 /// A POST whose repetition with the same idempotency key is answered from the first answer.

@@ -9,7 +9,7 @@ pub(crate) mod headers;
 pub(crate) mod ingest;
 pub(crate) mod message;
 pub(crate) mod not_supported;
-pub(crate) mod operational;
+pub(crate) mod owned;
 pub(crate) mod portal;
 mod received;
 pub(crate) mod recovery;

@@ -172,5 +172,5 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("GET", SOURCE_HEADERS), ("v1.ingest.endpoint.get-headers", "Read custom headers"), &[], None, (OK, Some("EndpointHeadersOut"))),
     row(("PUT", SOURCE_HEADERS), ("v1.ingest.endpoint.set-headers", "Replace custom headers"), &[], Some("EndpointHeadersIn"), EMPTY),
     row(("GET", SOURCE_SECRET), ("v1.ingest.endpoint.get-secret", "Read the signing secret"), &[], None, (OK, Some("EndpointSecretOut"))),
-    row(("POST", SOURCE_ROTATE), ("v1.ingest.endpoint.rotate-secret", "Rotate the signing secret"), &[], Some("EndpointSecretRotateIn"), EMPTY),
+    row(("POST", SOURCE_ROTATE), ("v1.ingest.endpoint.rotate-secret", "Rotate the signing secret"), &[], Some("EndpointSecretRotateIn"), (OK, Some("EndpointSecretOut"))),
 ];

@@ -1,7 +1,6 @@
 //! Sources and their endpoints: Svix's ingest API, and what it lacks.
 
 mod answer;
-pub(crate) mod endpoint;
 pub(crate) mod log;
 mod rules;
 pub(crate) mod source;

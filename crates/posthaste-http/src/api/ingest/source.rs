@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::rules;
 use crate::Shared;
+use crate::api::portal;
 use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::JsonBody;
@@ -233,4 +234,16 @@ pub(crate) async fn rotate_token(
     let source =
         state.sources.rotate_door(environment, &Reference::new(source), door, DOOR_GRACE, now).await?;
     Ok(json_of(StatusCode::OK, &json!({ "ingestUrl": ingest_url(&source, &state) })))
+}
+
+/// A link to the portal of the source's own app.
+pub(crate) async fn dashboard(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(source): Path<String>,
+    body: JsonBody,
+) -> Answer<Response> {
+    let environment = caller.environment()?;
+    let source = state.sources.source(environment, &Reference::new(source)).await?;
+    portal::link_to(&state, environment, source.app, portal::Asked::read(&body)?).await
 }
