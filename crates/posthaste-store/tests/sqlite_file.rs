@@ -34,6 +34,26 @@ async fn only_one_process_serves_from_a_store() {
     place.open();
 }
 
+#[test]
+fn processes_that_open_a_new_store_at_once_wait_for_each_other() {
+    for _ in 0..10 {
+        let place = Place::new();
+        std::thread::scope(|scope| {
+            let opened: Vec<_> = (0..8)
+                .map(|n| {
+                    scope.spawn({
+                        let place = &place;
+                        move || place.try_open(n == 0).map(drop)
+                    })
+                })
+                .collect();
+            for open in opened {
+                open.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
 #[tokio::test]
 async fn a_token_made_or_revoked_beside_a_running_server_counts_at_once() {
     let place = Place::new();

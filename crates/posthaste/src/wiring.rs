@@ -35,7 +35,8 @@ const DRAIN_SLACK: Duration = Duration::from_secs(5);
 /// Makes the data directory, for its owner only.
 pub(crate) fn prepare_data_dir(path: &Path) -> Result<(), ConfigError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    let probe = path.join(".writable");
+    // Named after this process: two that start at once must not remove each other's.
+    let probe = path.join(format!(".writable-{}", std::process::id()));
     made.and_then(|()| std::fs::write(&probe, b"")).and_then(|()| std::fs::remove_file(&probe)).map_err(
         |error| {
             ConfigError::Machine(format!(
@@ -81,9 +82,15 @@ fn generated_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
 /// Writes a new file that only its owner can read; fails if it is there already.
 pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()
+    // Written beside and then linked: another process that starts now finds all of it or nothing.
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let written = writeln!(file, "{text}").and_then(|()| file.sync_all());
+    let linked = written.and_then(|()| std::fs::hard_link(&beside, path));
+    std::fs::remove_file(&beside)?;
+    linked
 }
 
 /// Listens, or says in one sentence why not.

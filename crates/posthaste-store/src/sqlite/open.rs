@@ -3,10 +3,10 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use posthaste_core::id::{EndpointKind, MessageKind};
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use super::reader::Reader;
 use super::writer::Writer;
@@ -17,6 +17,8 @@ use crate::seal::Vault;
 
 /// How long to wait for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait between two tries to switch a new file to WAL.
+const WAL_RETRY: Duration = Duration::from_millis(10);
 /// Prepared statements kept per connection: more than there are in this crate.
 const STATEMENTS_KEPT: usize = 256;
 /// What the key check row holds, sealed.
@@ -51,7 +53,7 @@ fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
     if writes {
         // Before the first table: a page that holds a message of 1 KiB beside its neighbours.
         conn.pragma_update(None, "page_size", 8192)?;
-        conn.pragma_update(None, "journal_mode", "WAL")?;
+        switch_to_wal(&conn)?;
         conn.pragma_update(None, "synchronous", "FULL")?;
         // Fewer, larger checkpoints: 4096 pages of 8 KiB, 32 MiB of WAL.
         conn.pragma_update(None, "wal_autocheckpoint", 4096)?;
@@ -62,6 +64,23 @@ fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
     }
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(conn)
+}
+
+/// Switching a new file to WAL takes a lock for which SQLite's own timeout does not wait: two processes that open the
+/// store for the first time at once would collide.
+fn switch_to_wal(conn: &Connection) -> Result<(), StoreError> {
+    let began = Instant::now();
+    loop {
+        match conn.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < BUSY_TIMEOUT =>
+            {
+                std::thread::sleep(WAL_RETRY);
+            }
+            switched => return Ok(switched?),
+        }
+    }
 }
 
 /// One process serves from a store: it alone knows which leases are its own.
