@@ -25,10 +25,10 @@ class Receiver:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
+            def answer(self):
+                body = self.rfile.read(int(self.headers["content-length"] or 0))
                 with receiver.changed:
-                    receiver.requests.append((self.path, dict(self.headers.items()), body))
+                    receiver.requests.append(receiver.remember(self, body))
                     status = receiver.answers.pop(0) if receiver.answers else 200
                     receiver.changed.notify_all()
                 self.send_response(status)
@@ -36,20 +36,27 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(b"ok")
 
+            do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = answer
+
             def log_message(self, *_):
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        # A sender that was killed in the middle of a request is nothing to report.
+        self.server.handle_error = lambda *_: None
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+
+    def remember(self, request, body):
+        return request.path, dict(request.headers.items()), body
 
     def answers_with(self, *statuses):
         with self.changed:
             self.answers.extend(statuses)
 
     def got(self, count):
-        """Waits until so many requests came, and returns them as (path, headers, body)."""
+        """Waits until so many requests came, and returns them, each as (path, headers, body)."""
         with self.changed:
             came = self.changed.wait_for(lambda: len(self.requests) >= count, DEADLINE_S)
             assert came, f"{len(self.requests)} of {count} requests came within {DEADLINE_S} s"
@@ -57,6 +64,26 @@ class Receiver:
 
     def close(self):
         self.server.shutdown()
+
+
+class Handled:
+    """What a handler got."""
+
+    def __init__(self, request, body):
+        self.method, (self.path, _, self.query) = request.command, request.path.partition("?")
+        self.fields, self.body = request.headers.items(), body
+        # The first of each name.
+        self.headers = {name.lower(): value for name, value in reversed(self.fields)}
+
+    def all(self, name):
+        return [value for known, value in self.fields if known.lower() == name]
+
+
+class Handler(Receiver):
+    """The server that a source's requests end at."""
+
+    def remember(self, request, body):
+        return Handled(request, body)
 
 
 class Posthaste:
@@ -133,3 +160,10 @@ def receiver():
     receiver = Receiver()
     yield receiver
     receiver.close()
+
+
+@pytest.fixture
+def handler():
+    handler = Handler()
+    yield handler
+    handler.close()
