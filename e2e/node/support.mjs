@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, request as httpRequest } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,7 +51,8 @@ export async function startReceiver() {
     const chunks = [];
     request.on("data", (chunk) => chunks.push(chunk));
     request.on("end", () => {
-      requests.push({ headers: request.headers, body: Buffer.concat(chunks) });
+      const { method, url, headers, rawHeaders } = request;
+      requests.push({ method, url, headers, rawHeaders, body: Buffer.concat(chunks) });
       response.writeHead(answers.shift() ?? 200).end("ok");
       for (const check of waiting) check();
     });
@@ -75,6 +76,57 @@ export async function startReceiver() {
     close() {
       server.close();
       server.closeAllConnections();
+    },
+  };
+}
+
+// One call of the API; fails unless it is answered 2xx.
+export async function call(posthaste, method, path, body) {
+  const answer = await fetch(posthaste.url + path, {
+    method,
+    body: body && JSON.stringify(body),
+    headers: { authorization: `Bearer ${posthaste.token}`, "content-type": "application/json" },
+  });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+  return text && JSON.parse(text);
+}
+
+// The URL, headers and bytes as they are, which `fetch` and `URL` would mend.
+export function knock(url, headers, body, method = "POST") {
+  const [, hostname, port, path] = /^http:\/\/([^/:]+):(\d+)(.*)$/.exec(url);
+  return new Promise((resolve, reject) => {
+    const options = { hostname, port, path, method, headers, timeout: DEADLINE_MS };
+    const request = httpRequest(options, (response) => {
+      const chunks = [];
+      response.on("data", (chunk) => chunks.push(chunk));
+      response.on("end", () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }));
+    });
+    request.on("error", reject);
+    request.end(body);
+  });
+}
+
+// A source, and the handler behind it.
+export async function newSource(posthaste, type, config, fields = {}) {
+  const handler = await startReceiver();
+  const path = "/ingest/api/v1/source";
+  const source = await call(posthaste, "POST", path, { name: `A source of ${type}`, type, config, ...fields });
+  const endpoint = await call(posthaste, "POST", `${path}/${source.id}/endpoint`, { url: handler.url });
+  const { key } = await call(posthaste, "GET", `${path}/${source.id}/endpoint/${endpoint.id}/secret`);
+  return {
+    ...source,
+    key,
+    handler,
+    knock: (headers, body, query = "") => knock(source.ingestUrl + query, headers, body),
+    async messages() {
+      const all = [];
+      for (let iterator = ""; ; ) {
+        const page = await call(posthaste, "GET", `/api/v1/app/${source.appId}/msg?limit=250&with_content=false${iterator}`);
+        all.push(...page.data);
+        if (page.done) return all;
+        iterator = `&iterator=${encodeURIComponent(page.iterator)}`;
+      }
     },
   };
 }
