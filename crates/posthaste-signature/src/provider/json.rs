@@ -29,6 +29,18 @@ impl Path {
         unquoted(self.find(json)?)
     }
 
+    /// As [`Self::text`], looking also into JSON that stands in a string, as Wix nests its events.
+    pub(crate) fn text_within(&self, json: &[u8]) -> Option<String> {
+        let mut at = std::str::from_utf8(json).ok()?.to_owned();
+        for step in &self.0 {
+            if at.trim_start().starts_with('"') {
+                at = unquoted(&at)?.into_owned();
+            }
+            at = member(&at, step)?.to_owned();
+        }
+        unquoted(&at).map(Cow::into_owned)
+    }
+
     /// The values of a path with `*` in it, one for each item; `None` where an item lacks it.
     pub(crate) fn texts<'a>(&self, json: &'a [u8]) -> Option<Vec<Option<Cow<'a, str>>>> {
         let Some(star) = self.0.iter().position(|step| step == "*") else {
@@ -137,6 +149,14 @@ mod tests {
         assert_eq!(text("a", "hello"), None);
         assert_eq!(text("a", ""), None);
         assert_eq!(text("a.b", r#"{"a": 1}"#), None);
+    }
+
+    #[test]
+    fn json_in_a_string_is_looked_into_when_asked() {
+        let json = r#"{"a": "{\"b\": \"{\\\"c\\\": 1}\"}"}"#;
+        assert_eq!(Path::parse("a.b.c").text_within(json.as_bytes()).as_deref(), Some("1"));
+        assert_eq!(Path::parse("a.b.c").text(json.as_bytes()), None);
+        assert_eq!(Path::parse("a.x").text_within(json.as_bytes()), None);
     }
 
     #[test]

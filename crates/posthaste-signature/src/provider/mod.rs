@@ -36,6 +36,7 @@ mod refusal;
 mod row;
 mod special;
 mod template;
+mod words;
 mod x509;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,7 @@ pub use keys::Keys;
 pub use receiver::{Receiver, Settings, SetupError, Verified};
 pub use refusal::Refusal;
 pub use row::{Evidence, Provider};
+pub use words::Covers;
 
 /// A request as it arrived.
 #[derive(Debug, Clone, Copy)]

@@ -144,7 +144,7 @@ impl Fact {
             let values: Option<Vec<String>> = places
                 .iter()
                 .map(|place| match (place, claims) {
-                    (Place::Claim(_, path), Some(claims)) => path.text(claims).map(Cow::into_owned),
+                    (Place::Claim(_, path), Some(claims)) => path.text_within(claims),
                     _ => place.read_text(request).map(Cow::into_owned),
                 })
                 .collect();

@@ -13,8 +13,12 @@ use super::keys::Keys;
 use super::place::Fact;
 use super::refusal::Refusal;
 use super::row::{Provider, SchemeRow, SecretForm};
+use super::words::Covers;
 use super::{Request, find};
 use crate::encoding::{from_base64, from_hex};
+
+/// Keys, each with the number of its secret.
+type NumberedKeys = Vec<(usize, Zeroizing<Vec<u8>>)>;
 
 /// What a receiver knows of a provider.
 #[derive(Clone, Default)]
@@ -65,6 +69,24 @@ impl Settings {
             return Err(SetupError::NoSecret);
         }
         self.secrets.iter().map(|secret| key_of(secret, form)).collect()
+    }
+
+    /// The secrets as keys, each with the number of its secret: one that may be written in several ways is several.
+    pub(crate) fn numbered_keys(&self, form: SecretForm) -> Result<NumberedKeys, SetupError> {
+        let mut keys = vec![];
+        for (index, secret) in self.secrets.iter().enumerate() {
+            let mut tried: Vec<_> = form.tried().into_iter().map(|form| key_of(secret, form)).collect();
+            if secret.is_empty() {
+                return Err(SetupError::NoSecret);
+            }
+            if tried.iter().any(Result::is_ok) {
+                tried.retain(Result::is_ok);
+            }
+            for key in tried {
+                keys.push((index, key?));
+            }
+        }
+        if keys.is_empty() { Err(SetupError::NoSecret) } else { Ok(keys) }
     }
 
     pub(crate) fn tolerance_secs(&self) -> Option<Option<u64>> {
@@ -203,7 +225,7 @@ impl Receiver {
     /// Whether the signature covers all that the body says. Where it does not, or covers a few fields only, a valid
     /// request may still have been changed.
     pub fn covers_body(&self) -> bool {
-        self.check.covers_body()
+        self.row.covers() == Covers::All
     }
 
     /// Believes a request or says why not. `now` is in seconds since 1970.

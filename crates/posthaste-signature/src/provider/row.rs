@@ -107,6 +107,8 @@ pub(crate) struct SchemeRow {
     pub(crate) signature: Option<SignatureRow>,
     /// A template of the signed bytes.
     pub(crate) content: Option<String>,
+    /// Another template, for providers that are said to do both.
+    pub(crate) or_content: Option<String>,
     /// Where the signed time stands.
     pub(crate) time: Option<TimeRow>,
     /// How the configured secret becomes a key.
@@ -253,6 +255,25 @@ pub(crate) enum SecretForm {
     Utf8OrJwks,
     #[serde(rename = "pem")]
     Pem,
+    /// Nobody says which: each is tried.
+    #[serde(rename = "hex|utf8")]
+    HexOrUtf8,
+    #[serde(rename = "utf8|base64")]
+    Utf8OrBase64,
+    #[serde(rename = "whsec|utf8")]
+    WhsecOrUtf8,
+}
+
+impl SecretForm {
+    /// The forms that are tried, the likeliest first.
+    pub(crate) fn tried(self) -> Vec<Self> {
+        match self {
+            Self::HexOrUtf8 => vec![Self::Hex, Self::Utf8],
+            Self::Utf8OrBase64 => vec![Self::Utf8, Self::Base64],
+            Self::WhsecOrUtf8 => vec![Self::Whsec, Self::Utf8],
+            form => vec![form],
+        }
+    }
 }
 
 /// How a public key is written.

@@ -18,6 +18,8 @@ enum Part {
     Method,
     Url,
     UrlWithoutQuery,
+    /// With some characters decoded, as HubSpot's documentation lists them.
+    UrlDecoded,
     FormSorted,
     Secret,
     Place(Place),
@@ -63,20 +65,6 @@ impl Template {
         Ok(Self(parts))
     }
 
-    /// Whether a change of the body would change the signed bytes.
-    pub(crate) fn covers_body(&self) -> bool {
-        self.0.iter().any(|part| {
-            matches!(
-                part,
-                Part::Body
-                    | Part::FormSorted
-                    | Part::Sha256HexOfBody
-                    | Part::Sha256Base64OfBody
-                    | Part::Sha256OfTimeAndBody
-            )
-        })
-    }
-
     /// The bytes, in parts, so that no body is copied to be hashed.
     pub(crate) fn fill<'r>(&'r self, from: &Fill<'r, '_>) -> Result<Vec<Cow<'r, [u8]>>, Refusal> {
         self.0.iter().map(|part| fill(part, from)).collect()
@@ -97,6 +85,7 @@ fn part(name: &str, settings: &Settings) -> Result<Part, SetupError> {
         "method" => Part::Method,
         "url" => Part::Url,
         "url_no_query" => Part::UrlWithoutQuery,
+        "url_decoded" => Part::UrlDecoded,
         "form_sorted" => Part::FormSorted,
         "secret" => Part::Secret,
         "sha256hex(body)" => Part::Sha256HexOfBody,
@@ -122,6 +111,7 @@ fn fill<'r>(part: &'r Part, from: &Fill<'r, '_>) -> Result<Cow<'r, [u8]>, Refusa
         Part::Method => request.method.as_bytes().into(),
         Part::Url => request.url.as_bytes().into(),
         Part::UrlWithoutQuery => request.url.split('?').next().unwrap_or_default().as_bytes().into(),
+        Part::UrlDecoded => decoded(request.url).into_bytes().into(),
         Part::FormSorted => form::sorted(request.body).into_bytes().into(),
         Part::Secret => from.secret.into(),
         // In a body, what is not there is signed as nothing.
@@ -177,6 +167,28 @@ fn query_hash(request: &Request<'_>) -> String {
         })
         .collect();
     sha256_hex(format!("{}&{}&{}", request.method, path.replace('&', "%26"), query.join("&")).as_bytes())
+}
+
+/// The URL with these characters decoded, and no others.
+fn decoded(url: &str) -> String {
+    const CODES: [(&str, &str); 12] = [
+        ("%3A", ":"),
+        ("%2F", "/"),
+        ("%3F", "?"),
+        ("%40", "@"),
+        ("%21", "!"),
+        ("%24", "$"),
+        ("%27", "'"),
+        ("%28", "("),
+        ("%29", ")"),
+        ("%2A", "*"),
+        ("%2C", ","),
+        ("%3B", ";"),
+    ];
+    let once = |text: String, (code, letter): (&str, &str)| {
+        text.replace(code, letter).replace(&code.to_ascii_lowercase(), letter)
+    };
+    CODES.into_iter().fold(url.to_owned(), once)
 }
 
 /// Everything but RFC 3986's unreserved characters as `%XX`.

@@ -172,19 +172,20 @@ pub(super) struct JwtCheck {
     secrets: Vec<Zeroizing<Vec<u8>>>,
     keys: Option<Published>,
     claims: BTreeMap<String, Template>,
-    /// A claim that may be left out: for a body that is empty, or unless it is asked for.
-    optional: Option<Optional>,
+    /// When `payload_hash` may be left out.
+    optional: Optional,
     must_expire: bool,
     age: Option<Clock>,
-    covers_body: bool,
 }
 
-/// When `payload_hash` may be absent.
+/// When `payload_hash`, which binds a token to its body, may be absent.
 #[derive(PartialEq)]
 enum Optional {
     /// When there is no body: then, and only then.
     IffNoBody,
-    /// Always.
+    /// When there is no body.
+    IfNoBody,
+    /// Always, as the receiver is set: then a token of one request can be sent with another's body.
     Yes,
 }
 
@@ -210,21 +211,19 @@ impl JwtCheck {
         if let Some(issuer) = settings.text("issuer") {
             claims.insert("iss".to_owned(), Template::parse(&issuer.replace('{', ""), settings)?);
         }
-        let optional = match (settings.flag("require_payload_hash"), row.claims.contains_key("url_hash")) {
-            (_, true) => Some(Optional::IffNoBody),
-            (Some(true), _) => None,
-            _ if row.claims.contains_key("payload_hash") => Some(Optional::Yes),
-            _ => None,
+        let strict = row.claims.contains_key("url_hash");
+        let unbound = settings.flag("require_payload_hash") == Some(false);
+        let optional = match (strict, unbound) {
+            (true, _) => Optional::IffNoBody,
+            (false, true) => Optional::Yes,
+            (false, false) => Optional::IfNoBody,
         };
-        let in_body = signature.place == "body";
-        let hashes_body = row.claims.values().any(|template| template.contains("(body)"));
         Ok(Self {
             place: Place::parse(&signature.place).ok_or(SetupError::Table)?,
             prefix: signature.prefix.clone(),
             algorithms,
             secrets,
             keys,
-            covers_body: in_body || hashes_body,
             claims,
             optional,
             must_expire: row.expires,
@@ -255,9 +254,8 @@ impl JwtCheck {
             let found = Path::parse(name).text(claims);
             if name == "payload_hash" {
                 match (&self.optional, &found, request.body.is_empty()) {
-                    (Some(Optional::IffNoBody), None, true) => continue,
-                    (Some(Optional::IffNoBody), Some(_), true) => return Err(Refusal::Claim(name.clone())),
-                    (Some(Optional::Yes), None, _) => continue,
+                    (Optional::Yes, None, _) | (_, None, true) => continue,
+                    (Optional::IffNoBody, Some(_), true) => return Err(Refusal::Claim(name.clone())),
                     _ => {}
                 }
             }
@@ -313,9 +311,5 @@ impl Check for JwtCheck {
         self.judge_claims(request, jws.payload())?;
         self.judge_times(jws.payload(), now)?;
         Ok(Verified { secret_index: index, claims: Some(jws.payload().to_vec()) })
-    }
-
-    fn covers_body(&self) -> bool {
-        self.covers_body
     }
 }

@@ -18,17 +18,24 @@ use crate::provider::row::{SchemeRow, SecretForm};
 use crate::provider::template::{Fill, Template};
 
 /// Secrets that are ready to make tags.
-pub(crate) struct Macs(Vec<(Zeroizing<Vec<u8>>, MacKey)>);
+pub(crate) struct Macs(Vec<Keyed>);
+
+/// A key, and the number of the secret that it is.
+struct Keyed {
+    index: usize,
+    key: Zeroizing<Vec<u8>>,
+    mac: MacKey,
+}
 
 impl Macs {
     pub(crate) fn new(hash: Hash, form: SecretForm, settings: &Settings) -> Result<Self, SetupError> {
-        let keys = settings.keys(form)?;
-        Ok(Self(keys.into_iter().map(|key| (key.clone(), MacKey::new(hash, &key))).collect()))
+        let keys = settings.numbered_keys(form)?.into_iter();
+        Ok(Self(keys.map(|(index, key)| Keyed { index, mac: MacKey::new(hash, &key), key }).collect()))
     }
 
     /// Which secret makes one of `signatures` out of `parts`.
     pub(crate) fn find(&self, parts: &[impl AsRef<[u8]>], signatures: &[Vec<u8>]) -> Option<usize> {
-        self.0.iter().position(|(_, key)| is_among(&key.tag(parts), signatures))
+        self.0.iter().find(|keyed| is_among(&keyed.mac.tag(parts), signatures)).map(|keyed| keyed.index)
     }
 }
 
@@ -102,7 +109,7 @@ impl Timed {
     }
 }
 
-enum Keyed {
+enum Secrets {
     Hmac(Macs),
     Digest(Hash, Vec<Zeroizing<Vec<u8>>>),
 }
@@ -110,10 +117,11 @@ enum Keyed {
 /// `hmac-…` and `hash-…`.
 pub(crate) struct MacCheck {
     plan: Plan,
-    template: Template,
+    /// The signed bytes; more than one for a provider that is said to do both.
+    templates: Vec<Template>,
     time: Option<Timed>,
-    keyed: Keyed,
-    /// Whether the template holds the secret, so that it differs by key.
+    secrets: Secrets,
+    /// Of the hash.
     bytes_count: usize,
 }
 
@@ -124,34 +132,41 @@ impl MacCheck {
         if holds_secret && settings.secrets.len() > 1 {
             return Err(SetupError::bad("secret", "one alone: this provider's scheme has no overlap"));
         }
-        Self::new(hash, Keyed::Hmac(macs), row, settings)
+        Self::new(hash, Secrets::Hmac(macs), row, settings)
     }
 
     pub(crate) fn digest(hash: Hash, row: &SchemeRow, settings: &Settings) -> Result<Self, SetupError> {
-        Self::new(hash, Keyed::Digest(hash, settings.keys(row.secret)?), row, settings)
+        Self::new(hash, Secrets::Digest(hash, settings.keys(row.secret)?), row, settings)
     }
 
-    fn new(hash: Hash, keyed: Keyed, row: &SchemeRow, settings: &Settings) -> Result<Self, SetupError> {
+    fn new(hash: Hash, secrets: Secrets, row: &SchemeRow, settings: &Settings) -> Result<Self, SetupError> {
         let signature = row.signature.as_ref().ok_or(SetupError::Table)?;
+        let content = row.content.as_deref().ok_or(SetupError::Table)?;
+        let contents = [Some(content), row.or_content.as_deref()].into_iter().flatten();
         Ok(Self {
             plan: Plan::new(signature, settings)?,
-            template: Template::parse(row.content.as_deref().ok_or(SetupError::Table)?, settings)?,
+            templates: contents.map(|text| Template::parse(text, settings)).collect::<Result<_, _>>()?,
             time: Timed::new(row, settings)?,
-            keyed,
+            secrets,
             bytes_count: hash.digest(&[b""]).as_bytes().len(),
         })
     }
 
-    fn find(&self, fill: &Fill<'_, '_>, signatures: &[Vec<u8>]) -> Result<Option<usize>, Refusal> {
-        match &self.keyed {
-            Keyed::Hmac(macs) => {
-                let secret = macs.0.first().map_or(&[][..], |(secret, _)| secret);
-                let parts = self.template.fill(&Fill { secret, ..*fill })?;
+    fn find(
+        &self,
+        template: &Template,
+        fill: &Fill<'_, '_>,
+        signatures: &[Vec<u8>],
+    ) -> Result<Option<usize>, Refusal> {
+        match &self.secrets {
+            Secrets::Hmac(macs) => {
+                let secret = macs.0.first().map_or(&[][..], |keyed| &keyed.key);
+                let parts = template.fill(&Fill { secret, ..*fill })?;
                 Ok(macs.find(&parts, signatures))
             }
-            Keyed::Digest(hash, secrets) => {
+            Secrets::Digest(hash, secrets) => {
                 for (index, secret) in secrets.iter().enumerate() {
-                    let parts = self.template.fill(&Fill { secret, ..*fill })?;
+                    let parts = template.fill(&Fill { secret, ..*fill })?;
                     if is_among(&hash.digest(&parts), signatures) {
                         return Ok(Some(index));
                     }
@@ -168,16 +183,18 @@ impl Check for MacCheck {
         let time = self.time.as_ref().map(|time| time.read(request, &entries)).transpose()?;
         let signatures = self.plan.decode(&entries, self.bytes_count)?;
         let fill = Fill { request, time: time.as_deref(), entries: &entries, secret: b"" };
-        let index = self.find(&fill, &signatures)?;
+        let mut index = None;
+        for template in &self.templates {
+            index = self.find(template, &fill, &signatures)?;
+            if index.is_some() {
+                break;
+            }
+        }
         let index = index.ok_or_else(|| Refusal::Mismatch(self.plan.place.to_string()))?;
         // The age last: then "too old" also says that the signature is right.
         if let (Some(judge), Some(time)) = (&self.time, &time) {
             judge.judge(time, now)?;
         }
         Ok(Verified::by(index))
-    }
-
-    fn covers_body(&self) -> bool {
-        self.template.covers_body()
     }
 }

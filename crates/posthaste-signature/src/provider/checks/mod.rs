@@ -22,11 +22,6 @@ pub(crate) trait Check: Send + Sync {
     /// Believes a request or says why not.
     fn check(&self, request: &Request<'_>, now: i64, keys: &Keys) -> Result<Verified, Refusal>;
 
-    /// Whether a changed body would be noticed.
-    fn covers_body(&self) -> bool {
-        true
-    }
-
     /// What is missing before anything can be checked.
     fn not_ready(&self) -> Option<&SetupError> {
         None
@@ -91,10 +86,6 @@ impl Check for EitherNames {
             verdict => verdict,
         }
     }
-
-    fn covers_body(&self) -> bool {
-        self.check.covers_body()
-    }
 }
 
 /// The provider signs nothing: whoever knows the address is believed.
@@ -103,10 +94,6 @@ struct Unsigned;
 impl Check for Unsigned {
     fn check(&self, _: &Request<'_>, _: i64, _: &Keys) -> Result<Verified, Refusal> {
         Ok(Verified::default())
-    }
-
-    fn covers_body(&self) -> bool {
-        false
     }
 }
 

@@ -67,8 +67,4 @@ impl Check for SignedCheck {
         }
         Ok(Verified::by(index))
     }
-
-    fn covers_body(&self) -> bool {
-        self.template.covers_body()
-    }
 }

@@ -46,10 +46,6 @@ impl Check for TokenCheck {
         }
         index.map(Verified::by).ok_or_else(what)
     }
-
-    fn covers_body(&self) -> bool {
-        false
-    }
 }
 
 /// HTTP's basic authentication (RFC 7617).
@@ -81,10 +77,6 @@ impl Check for BasicCheck {
             from_base64(encoded.trim()).filter(|given| given.contains(&b':')).ok_or_else(malformed)?;
         let index = self.secrets.iter().position(|secret| same(secret, &given));
         index.map(Verified::by).ok_or_else(|| Refusal::WrongToken("user or password".to_owned()))
-    }
-
-    fn covers_body(&self) -> bool {
-        false
     }
 }
 

@@ -23,25 +23,19 @@ pub(super) fn build(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Chec
     let keyed =
         |hash, form, read| StatementCheck::new(hash, form, read, row, settings).map(StatementCheck::boxed);
     match row.scheme.as_str() {
-        // Eight fields of each item.
-        "adyen" => keyed(Hash::Sha256, SecretForm::Hex, payment::adyen).map(statement::without_body),
+        "adyen" => keyed(Hash::Sha256, SecretForm::Hex, payment::adyen),
         "braintree" => payment::braintree_check(row, settings),
         "contentful" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::contentful),
         "box" => several_keys::box_check(row, settings),
         "convoy" => keyed::convoy_check(row, settings),
-        // Its time and its type.
-        "dropbox-sign" => {
-            keyed(Hash::Sha256, SecretForm::Utf8, keyed::dropbox_sign).map(statement::without_body)
-        }
+        "dropbox-sign" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::dropbox_sign),
         "exact-online" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::exact_online),
         "generic-hmac" => keyed::generic_check(row, settings),
         "hook0" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::hook0),
         "http-signature-draft" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::http_signature),
         "hygraph" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::hygraph),
         "lark" => lark::lark_check(row, settings),
-        "mercadopago" => {
-            keyed(Hash::Sha256, SecretForm::Utf8, payment::mercadopago).map(statement::without_body)
-        }
+        "mercadopago" => keyed(Hash::Sha256, SecretForm::Utf8, payment::mercadopago),
         "nowpayments" => keyed(Hash::Sha512, SecretForm::Utf8, payment::nowpayments),
         "plivo-v3" => keyed(Hash::Sha256, SecretForm::Utf8, telephony::plivo),
         "solidgate" => keyed(Hash::Sha512, SecretForm::Utf8, payment::solidgate),

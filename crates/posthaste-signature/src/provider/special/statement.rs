@@ -75,21 +75,6 @@ impl Check for StatementCheck {
     }
 }
 
-/// The same check for a provider that does not sign the body, or only some of it.
-pub(super) fn without_body(check: Box<dyn Check>) -> Box<dyn Check> {
-    struct WithoutBody(Box<dyn Check>);
-    impl Check for WithoutBody {
-        fn check(&self, request: &Request<'_>, now: i64, keys: &Keys) -> Result<Verified, Refusal> {
-            self.0.check(request, now, keys)
-        }
-
-        fn covers_body(&self) -> bool {
-            false
-        }
-    }
-    Box::new(WithoutBody(check))
-}
-
 /// A header that has to be there.
 pub(super) fn header<'a>(request: &Request<'a>, name: &str) -> Result<&'a str, Refusal> {
     request.header_text(name).ok_or_else(|| Refusal::Missing(format!("the header {name}")))

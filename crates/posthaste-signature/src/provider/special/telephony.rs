@@ -135,10 +135,6 @@ impl Check for WechatCheck {
         });
         found.map(Verified::by).ok_or(Refusal::Mismatch(place))
     }
-
-    fn covers_body(&self) -> bool {
-        false
-    }
 }
 
 fn between(body: &[u8], open: &str, close: &str) -> Option<String> {
