@@ -3,6 +3,7 @@
 
 mod facts;
 mod hints;
+mod page;
 mod plausible;
 mod table;
 mod vector;
