@@ -270,14 +270,12 @@ def test_metas_handshake_needs_the_token(posthaste):
     source.stored(0)
 
 
-@pytest.mark.xfail(strict=True, raises=RecursionError, reason="it is shown as JSON, however deep")
 def test_one_deep_body_does_not_make_the_list_of_messages_unreadable(posthaste):
     source = Source(posthaste, "generic-webhook")
     assert source.knock(b"[" * 100_000 + b"]" * 100_000).status == 200
     assert len(source.messages(content=True)) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the JSON of the value becomes the name")
 def test_a_type_that_is_no_text_is_no_name(posthaste):
     source = Source(posthaste, "stripe", {"secret": "whsec_stripe"})
     body = b'{"id":"evt_1","type":{"a":["b"]}}'

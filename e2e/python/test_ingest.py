@@ -93,11 +93,8 @@ def source(ingest):
     return ingest.source.create(source_in())
 
 
-UNKNOWN = pytest.mark.xfail(strict=True, reason="not in the table of providers yet")
-
-
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=UNKNOWN if kind == "merge" else ()) for kind in TYPES if kind != "cron"]
+    "kind", [kind for kind in TYPES if kind != "cron"]
 )
 def test_a_source_of_every_type_is_made_and_read_back_without_its_secret(posthaste, ingest, kind):
     source = ingest.source.create(source_in(kind, metadata={"team": "billing"}))

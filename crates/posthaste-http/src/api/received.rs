@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::extract::body::{DEPTH_MAX, depth};
+
 /// The fields that are added.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,6 +31,8 @@ enum Shown<'b> {
 
 fn shown(body: &Bytes) -> Shown<'_> {
     match std::str::from_utf8(body) {
+        // Deeper than our own limit it may be more than a client's parser takes, and would spoil the whole page.
+        Ok(text) if depth(body) > DEPTH_MAX => Shown::Text(text),
         Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => Shown::Json(text),
         Ok(text) => Shown::Text(text),
         Err(_) => Shown::Binary,

@@ -4,6 +4,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::Shared;
@@ -14,7 +15,7 @@ use crate::state::ApiState;
 /// Room around a payload for the other fields of a message.
 const ENVELOPE_BYTES: usize = 64 * 1024;
 /// How deep JSON may be nested: deeper than any real payload, far from any stack's end.
-const DEPTH_MAX: usize = 64;
+pub(crate) const DEPTH_MAX: usize = 64;
 
 /// A body that is UTF-8 and was announced as JSON; whether it is, its reader finds out.
 pub(crate) struct JsonBody(pub(crate) Bytes);
@@ -50,6 +51,10 @@ pub(crate) fn limit(state: &ApiState) -> usize {
 
 /// Reads a body to its end, within the limit.
 pub(crate) async fn read(body: axum::body::Body, limit: usize) -> Answer<Bytes> {
+    // What says itself that it is too long need not be waited for.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(ApiError::too_large(limit));
+    }
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
@@ -85,7 +90,7 @@ fn check_type(headers: &HeaderMap) -> Answer<()> {
 }
 
 /// How deep brackets are nested, strings apart. Counted before parsing, so that no parser recurses deeper.
-fn depth(json: &[u8]) -> usize {
+pub(crate) fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in json {
         match (in_string, byte) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use posthaste_core::source::Config;
-use posthaste_signature::provider::{Provider, Receiver, Settings, SetupError, find};
+use posthaste_signature::provider::{Provider, Receiver, Settings, SetupError, find, is_setting};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -77,8 +77,14 @@ impl ProviderConfig {
                         .ok_or("toleranceSeconds must be a whole number of seconds, or null")?;
                     read.age = Age::Secs(secs);
                 }
-                (_, value) => {
+                (_, value) if is_setting(&name) => {
                     read.values.insert(name, value);
+                }
+                _ => {
+                    return Err(format!(
+                        "has no setting called {:?}",
+                        name.chars().take(60).collect::<String>()
+                    ));
                 }
             }
         }

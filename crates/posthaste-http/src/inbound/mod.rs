@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::header::{ALLOW, HeaderName, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -123,15 +123,16 @@ impl Knock {
         if methods.iter().any(|method| method == self.parts.method.as_str()) {
             return None;
         }
+        let methods = methods.join(", ");
         if matches!(self.parts.method, Method::GET | Method::HEAD) {
-            return Some(page(methods));
+            return Some(page(&methods));
         }
         let refused = Refused::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            format!("this source takes {} and not {}", methods.join(", "), self.parts.method),
+            format!("this source takes {methods} and not {}", self.parts.method),
         );
-        Some(Refused { methods: Some(methods.join(", ")), ..refused }.into_response())
+        Some(Refused { methods: Some(methods), ..refused }.into_response())
     }
 
     /// Verified, deduplicated, on disk; and only then a 2xx.
@@ -226,6 +227,9 @@ impl Knock {
             let evidence = Evidence { origin: self.origin(), body, remote: self.remote };
             refuse::keep(&self.state, &self.prepared, &refused, evidence);
         }
+        if self.prepared.receiver.provider().bare_refusal {
+            return refused.status.into_response();
+        }
         refused.into_response()
     }
 }
@@ -242,14 +246,17 @@ fn response(answer: Answer) -> Response {
     response
 }
 
-/// What a person sees who opens the address of a door.
-fn page(methods: &[String]) -> Response {
+/// What a person sees who opens the address of a door. Not a 2xx: a provider that sends by GET must not take it for one.
+fn page(methods: &str) -> Response {
     let text = format!(
-        "This is an address for webhooks, and it works.\n\nIt takes {} requests from the provider it was made for. \
-         There is nothing to see here in a browser.\n",
-        methods.join(" or ")
+        "This is an address for webhooks, and it works.\n\nIt takes {methods} requests from the provider it was made for. \
+         There is nothing to see here in a browser.\n"
     );
-    ([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], text).into_response()
+    let mut page = (StatusCode::METHOD_NOT_ALLOWED, text).into_response();
+    if let Ok(methods) = HeaderValue::try_from(methods) {
+        page.headers_mut().insert(ALLOW, methods);
+    }
+    page
 }
 
 /// A provider's own name for what happened, in the characters that names of event types have.

@@ -23,10 +23,16 @@ impl Throttle {
 
     /// Takes a place, or says how long to wait for one.
     pub(crate) fn take(&self, now: Timestamp) -> Result<(), Duration> {
+        self.take_places(1, now)
+    }
+
+    /// Takes several at once; more than a burst count as a burst.
+    pub(crate) fn take_places(&self, places: u32, now: Timestamp) -> Result<(), Duration> {
+        let steps = self.step.saturating_mul(i64::from(places)).min(self.burst);
         let now = now.as_micros();
         let mut wait = 0;
         let taken = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
-            let next = next.max(now) + self.step;
+            let next = next.max(now) + steps;
             wait = next - now - self.burst;
             (wait <= 0).then_some(next)
         });

@@ -14,6 +14,9 @@ use super::refuse::Refused;
 /// How often one request may make us fetch something: a key set, and once more if it has changed.
 const FETCHES_MAX: usize = 3;
 
+/// Bytes of a body that take one place among those that are explained.
+const EXPLAINED_BYTES: usize = 32 * 1024;
+
 impl Knock {
     /// The request as the library sees it.
     pub(super) fn request<'a>(&'a self, body: &'a [u8]) -> Request<'a> {
@@ -93,7 +96,9 @@ impl Knock {
     fn explain(&self, body: &[u8], why: &Refusal) -> Refused {
         let status = StatusCode::from_u16(why.status()).unwrap_or(StatusCode::UNAUTHORIZED);
         let now = self.state.clock.now();
-        let hints = if self.prepared.explains.take(now).is_ok() {
+        // Each try reads the body again, so a long one counts for many.
+        let places = u32::try_from(1 + body.len() / EXPLAINED_BYTES).unwrap_or(u32::MAX);
+        let hints = if self.prepared.explains.take_places(places, now).is_ok() {
             let found = self.prepared.receiver.explain(
                 &self.request(body),
                 now.as_secs(),

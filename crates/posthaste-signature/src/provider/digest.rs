@@ -27,6 +27,17 @@ impl Hash {
         })
     }
 
+    /// How many bytes it gives.
+    pub(crate) fn bytes_count(self) -> usize {
+        match self {
+            Self::Md5 => 16,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
     /// The hash of the parts, as if they were one slice.
     pub(crate) fn digest(self, parts: &[impl AsRef<[u8]>]) -> Tag {
         fn run<D: sha2::Digest>(parts: &[impl AsRef<[u8]>]) -> Tag {

@@ -150,7 +150,7 @@ impl Plan {
             Encoding::Raw => "text",
             Encoding::Hex => "hex",
             Encoding::Base64 => "base64",
-            Encoding::Base64Url => "base64url",
+            Encoding::Base64Url | Encoding::Base64UrlEither => "base64url",
             Encoding::HexOrBase64 => "hex or base64",
         };
         let form = match self.form {
@@ -173,6 +173,7 @@ pub(crate) fn decode(encoding: Encoding, text: &str, bytes_count: usize) -> Opti
         Encoding::Hex => from_hex(text).filter(right),
         Encoding::Base64 => base64().filter(right),
         Encoding::Base64Url => from_base64url(text).filter(right),
+        Encoding::Base64UrlEither => from_base64url(text.trim_end_matches('=')).filter(right),
         Encoding::HexOrBase64 => from_hex(text).filter(right).or_else(|| base64().filter(right)),
     }
 }

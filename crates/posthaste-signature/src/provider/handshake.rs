@@ -144,7 +144,12 @@ impl Shake<'_, '_> {
         match (self.setting(setting), sent) {
             (Some(ours), Some(theirs)) if ours == theirs => Ok(answer),
             _ => {
-                let status = if setting == "topic" { 404 } else { 403 };
+                // Meta and Strava want 403, Oura and Lark 401, and WebSub 404.
+                let status = match setting {
+                    "topic" => 404,
+                    "verification_token" => 401,
+                    _ => 403,
+                };
                 Err(Refusal::NotOurs { what: setting.to_owned(), status })
             }
         }

@@ -24,6 +24,11 @@ impl Path {
         Some(at)
     }
 
+    /// The value as text, unless it is a list or an object: those name nothing.
+    pub(crate) fn scalar<'a>(&self, json: &'a [u8]) -> Option<Cow<'a, str>> {
+        self.find(json).filter(|raw| !raw.starts_with(['{', '['])).and_then(unquoted)
+    }
+
     /// The value as text: a string without its quotes and escapes, anything else as written; `null` is none.
     pub(crate) fn text<'a>(&self, json: &'a [u8]) -> Option<Cow<'a, str>> {
         unquoted(self.find(json)?)

@@ -47,7 +47,7 @@ use http::HeaderMap;
 pub use handshake::Answer;
 pub use hint::Hint;
 pub use keys::Keys;
-pub use receiver::{Receiver, Settings, SetupError, Verified};
+pub use receiver::{Receiver, Settings, SetupError, Verified, is_setting};
 pub use refusal::Refusal;
 pub use row::{Evidence, Provider};
 pub use words::Covers;

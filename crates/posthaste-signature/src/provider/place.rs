@@ -145,6 +145,7 @@ impl Fact {
                 .iter()
                 .map(|place| match (place, claims) {
                     (Place::Claim(_, path), Some(claims)) => path.text_within(claims),
+                    (Place::Json(_, path), _) => path.scalar(request.body).map(Cow::into_owned),
                     _ => place.read_text(request).map(Cow::into_owned),
                 })
                 .collect();

@@ -20,6 +20,57 @@ use crate::encoding::{from_base64, from_hex};
 /// Keys, each with the number of its secret.
 type NumberedKeys = Vec<(usize, Zeroizing<Vec<u8>>)>;
 
+/// Every setting that some scheme reads.
+const SETTINGS: [&str; 42] = [
+    "algorithms",
+    "algs",
+    "allowed_jku",
+    "allowed_origins",
+    "allowed_rate",
+    "app_key",
+    "audience",
+    "callback_url",
+    "certificates",
+    "certs",
+    "check_apple_oids",
+    "client_key",
+    "email",
+    "encoding",
+    "encrypted",
+    "endpoint",
+    "hash",
+    "header",
+    "issuer",
+    "jwks",
+    "key_id",
+    "key_name",
+    "key_url",
+    "mode",
+    "optional_prefix",
+    "primary_key",
+    "public_key",
+    "public_keys",
+    "query",
+    "require_payload_hash",
+    "secondary_key",
+    "separator",
+    "timestamp_header",
+    "tolerance_s",
+    "topic",
+    "topic_arn",
+    "trusted_ca",
+    "trusted_root",
+    "verification_token",
+    "verify_token",
+    "version",
+    "webhook_id",
+];
+
+/// Whether some scheme reads a setting of this name: another is a mistake in writing.
+pub fn is_setting(name: &str) -> bool {
+    SETTINGS.contains(&name)
+}
+
 /// What a receiver knows of a provider.
 #[derive(Clone, Default)]
 pub struct Settings {

@@ -51,6 +51,9 @@ pub struct Provider {
     /// Whether it first asks if we are there, and wants a certain answer.
     #[serde(default)]
     pub handshake: bool,
+    /// Whether it takes a refusal only with an empty body.
+    #[serde(default)]
+    pub bare_refusal: bool,
     /// The body that it takes as "delivered", where an empty one will not do.
     pub answer: Option<String>,
     /// Where the type of event stands: places, ` + ` joins two, ` | ` is "or else".
@@ -208,6 +211,9 @@ pub(crate) enum Encoding {
     /// Without padding.
     #[serde(rename = "base64url")]
     Base64Url,
+    /// With padding or without.
+    #[serde(rename = "base64url=?")]
+    Base64UrlEither,
     #[serde(rename = "hex|base64")]
     HexOrBase64,
 }

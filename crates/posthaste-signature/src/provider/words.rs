@@ -100,7 +100,7 @@ fn describe(row: &SchemeRow) -> String {
             Encoding::Raw => {}
             Encoding::Hex => text.push_str(", hex"),
             Encoding::Base64 => text.push_str(", base64"),
-            Encoding::Base64Url => text.push_str(", base64url"),
+            Encoding::Base64Url | Encoding::Base64UrlEither => text.push_str(", base64url"),
             Encoding::HexOrBase64 => text.push_str(", hex or base64"),
         }
     }

@@ -23,7 +23,7 @@ pub(crate) struct Vector {
     pub(crate) headers: Map<String, Value>,
     body_base64: Option<String>,
     pub(crate) secret: Value,
-    config: Option<Map<String, Value>>,
+    pub(crate) config: Option<Map<String, Value>>,
     pub(crate) now_unix: i64,
     tolerance_s: Option<u64>,
     expected: String,

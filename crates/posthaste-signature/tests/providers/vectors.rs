@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use posthaste_signature::provider::{Receiver, Refusal};
+use posthaste_signature::provider::{Receiver, Refusal, is_setting};
 use serde_json::{Map, Value};
 
 use crate::vector::all;
@@ -18,6 +18,15 @@ fn every_vector_gets_the_verdict_it_expects() {
     let failures: Vec<_> =
         vectors.iter().filter_map(|v| v.fails().map(|how| format!("{}: {how}", v.id))).collect();
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), vectors.len(), join(&failures));
+}
+
+#[test]
+fn every_setting_that_a_vector_has_is_known_by_name() {
+    for vector in all() {
+        for name in vector.config.iter().flat_map(Map::keys) {
+            assert!(is_setting(name), "{name} of {}", vector.id);
+        }
+    }
 }
 
 #[test]

@@ -148,7 +148,7 @@ impl MacCheck {
             templates: contents.map(|text| Template::parse(text, settings)).collect::<Result<_, _>>()?,
             time: Timed::new(row, settings)?,
             secrets,
-            bytes_count: hash.digest(&[b""]).as_bytes().len(),
+            bytes_count: hash.bytes_count(),
         })
     }
 

@@ -221,7 +221,7 @@ fn generic(request: &Request<'_>, settings: &Settings) -> Result<Vec<Statement>,
         let text = text.trim();
         prefixes.iter().find_map(|prefix| text.strip_prefix(prefix.as_str())).unwrap_or(text)
     });
-    let bytes_count = hash.digest(&[b""]).as_bytes().len();
+    let bytes_count = hash.bytes_count();
     Ok(vec![Statement {
         contents: vec![request.body.to_vec()],
         signatures: signatures(place, encoding, bytes_count, bare)?,
@@ -243,7 +243,7 @@ fn convoy(request: &Request<'_>, settings: &Settings) -> Result<Vec<Statement>, 
     let place = "the header x-convoy-signature";
     let value = header(request, "x-convoy-signature")?;
     let (Ok(encoding), Ok(hash)) = (encoding_of(settings), hash_of(settings)) else { return Ok(vec![]) };
-    let bytes_count = hash.digest(&[b""]).as_bytes().len();
+    let bytes_count = hash.bytes_count();
     let simple = match (settings.text("mode").as_deref(), settings.variant.as_deref()) {
         (Some(mode), _) => mode == "simple",
         (None, variant) => variant == Some("simple"),

@@ -40,7 +40,7 @@ pub(super) fn build(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Chec
         "plivo-v3" => keyed(Hash::Sha256, SecretForm::Utf8, telephony::plivo),
         "solidgate" => keyed(Hash::Sha512, SecretForm::Utf8, payment::solidgate),
         "sumsub" => several_keys::sumsub_check(row, settings),
-        "twilio" => keyed(Hash::Sha1, SecretForm::Utf8, telephony::twilio),
+        "twilio" => telephony::twilio_check(row, settings),
         "keccak256" => payment::keccak_check(settings),
         "wechat-sorted-sha1" => telephony::wechat_check(settings),
         "alipay" => signed_form::build(signed_form::Form::Alipay, row, settings),

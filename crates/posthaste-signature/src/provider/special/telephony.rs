@@ -3,19 +3,19 @@
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::statement::{Statement, header, signatures};
+use super::statement::{Statement, StatementCheck, header, items, signatures};
 use crate::encoding::from_hex;
 use crate::provider::checks::Check;
 use crate::provider::digest::{Hash, sha256_hex};
 use crate::provider::keys::Keys;
 use crate::provider::receiver::{Settings, SetupError, Verified};
 use crate::provider::refusal::Refusal;
-use crate::provider::row::{Encoding, SecretForm};
+use crate::provider::row::{Encoding, SchemeRow, SecretForm};
 use crate::provider::{Request, form};
 
 /// The URL, then each parameter's name and value, sorted; a JSON body counts through a hash in the query. Twilio
 /// signs the URL with the default port or without: both are tried, as its SDKs do.
-pub(super) fn twilio(request: &Request<'_>, _: &Settings) -> Result<Vec<Statement>, Refusal> {
+fn twilio(request: &Request<'_>, _: &Settings) -> Result<Vec<Statement>, Refusal> {
     let place = "the header x-twilio-signature";
     let signature = header(request, "x-twilio-signature")?;
     let mut parameters = String::new();
@@ -43,10 +43,40 @@ pub(super) fn twilio(request: &Request<'_>, _: &Settings) -> Result<Vec<Statemen
     let urls = [Some(request.url.to_owned()), without_port(request.url), with_port(request.url)];
     Ok(vec![Statement {
         contents: urls.into_iter().flatten().map(|url| (url + &parameters).into_bytes()).collect(),
-        signatures: signatures(place, Encoding::Base64, 20, [signature])?,
+        signatures: signatures(place, Encoding::Base64, twilio_hash(request)?.bytes_count(), [signature])?,
         place,
         time: None,
     }])
+}
+
+/// SHA-1 under the auth token; SHA-256 under a shared key, which a header says.
+fn twilio_hash(request: &Request<'_>) -> Result<Hash, Refusal> {
+    let settings = request.header_text("x-twilio-webhooks-signature-settings").unwrap_or_default();
+    match items(settings, "algorithm").first() {
+        None | Some(&"HMAC_SHA1") => Ok(Hash::Sha1),
+        Some(&"HMAC_SHA256") => Ok(Hash::Sha256),
+        Some(other) => Err(Refusal::Algorithm(other.chars().take(20).collect())),
+    }
+}
+
+/// The same statement under either hash.
+struct TwilioCheck {
+    sha1: StatementCheck,
+    sha256: StatementCheck,
+}
+
+pub(super) fn twilio_check(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Check>, SetupError> {
+    let with = |hash| StatementCheck::new(hash, SecretForm::Utf8, twilio, row, settings);
+    Ok(Box::new(TwilioCheck { sha1: with(Hash::Sha1)?, sha256: with(Hash::Sha256)? }))
+}
+
+impl Check for TwilioCheck {
+    fn check(&self, request: &Request<'_>, now: i64, keys: &Keys) -> Result<Verified, Refusal> {
+        match twilio_hash(request)? {
+            Hash::Sha256 => self.sha256.check(request, now, keys),
+            _ => self.sha1.check(request, now, keys),
+        }
+    }
 }
 
 fn parts(url: &str) -> Option<(&str, &str, &str)> {
