@@ -17,6 +17,9 @@ use super::{Request, special};
 pub(crate) use jwt::{Jws, Published};
 pub(crate) use mac::{MacCheck, Macs};
 
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const SVIX_ID: HeaderName = HeaderName::from_static("svix-id");
+
 /// One scheme with its keys.
 pub(crate) trait Check: Send + Sync {
     /// Believes a request or says why not.
@@ -47,7 +50,10 @@ pub(crate) fn not_ready(why: SetupError) -> Box<dyn Check> {
 pub(crate) fn build(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Check>, SetupError> {
     let check = build_one(row, settings)?;
     let Some((header, twin)) = row.twin() else { return Ok(check) };
-    Ok(Box::new(EitherNames { check, header, twin: build_one(&twin, settings)? }))
+    let twin = build_one(&twin, settings)?;
+    let ids =
+        if header.as_str().starts_with("svix-") { [SVIX_ID, WEBHOOK_ID] } else { [WEBHOOK_ID, SVIX_ID] };
+    Ok(Box::new(EitherNames { check, header, twin, ids }))
 }
 
 fn build_one(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Check>, SetupError> {
@@ -73,6 +79,22 @@ struct EitherNames {
     /// The header by which the provider's usual names are known.
     header: HeaderName,
     twin: Box<dyn Check>,
+    /// The header of the message's id, under the usual names and under the others.
+    ids: [HeaderName; 2],
+}
+
+impl EitherNames {
+    /// An id under the usual names is read as the delivery's, so it must not be another than the one that is signed.
+    fn judge_ids(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let [usual, signed] = &self.ids;
+        match (request.header(usual.as_str()), request.header(signed.as_str())) {
+            (Some(id), other) if other != Some(id) => {
+                let expected = format!("absent, or what {signed} is: only that one is signed");
+                Err(Refusal::malformed(format!("the header {usual}"), expected))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Check for EitherNames {
@@ -83,7 +105,11 @@ impl Check for EitherNames {
         match self.twin.check(request, now, keys) {
             // Under neither: what is missing is said in the usual names.
             Err(Refusal::Missing(_)) => self.check.check(request, now, keys),
-            verdict => verdict,
+            verdict => {
+                let verified = verdict?;
+                self.judge_ids(request)?;
+                Ok(verified)
+            }
         }
     }
 }

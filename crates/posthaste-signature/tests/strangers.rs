@@ -1,0 +1,52 @@
+//! What a stranger can do who knows the address, or holds one request that was rightly signed.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use posthaste_signature::Secret;
+use posthaste_signature::provider::{Keys, Receiver, Refusal, Request, Settings, Verified};
+
+const NOW: i64 = 1_760_000_000;
+
+fn receiver(provider: &str, secret: &str) -> Receiver {
+    let settings = Settings { secrets: vec![secret.to_owned()], ..Settings::default() };
+    Receiver::new(provider, settings).unwrap()
+}
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()));
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(name, value);
+    }
+    headers
+}
+
+fn verdict(receiver: &Receiver, headers: &HeaderMap, body: &[u8]) -> Result<Verified, Refusal> {
+    let request = Request { method: "POST", url: "https://example.com/in", headers, body };
+    receiver.verify(&request, NOW, &Keys::default())
+}
+
+#[test]
+fn an_id_beside_the_signed_one_cannot_make_an_old_request_a_new_one() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let signature = Secret::parse(secret).unwrap().sign("msg_1", NOW, b"{}");
+    let at = NOW.to_string();
+    for (provider, signed, other) in [("clerk", "webhook", "svix"), ("standard-webhooks", "svix", "webhook")]
+    {
+        let names = ["id", "timestamp", "signature"].map(|name| format!("{signed}-{name}"));
+        let captured = [(&*names[0], "msg_1"), (&*names[1], &*at), (&*names[2], &*signature)];
+        let receiver = receiver(provider, secret);
+        assert!(verdict(&receiver, &headers(&captured), b"{}").is_ok(), "{provider}");
+        let other = format!("{other}-id");
+        for (id, is_believed) in [("msg_1", true), ("msg_2", false)] {
+            let replayed = [&captured[..], &[(&*other, id)]].concat();
+            assert_eq!(
+                verdict(&receiver, &headers(&replayed), b"{}").is_ok(),
+                is_believed,
+                "{provider} {id}"
+            );
+        }
+    }
+}
