@@ -1,11 +1,13 @@
 //! The rules of Posthaste: values and decisions, without I/O, clock or dice.
 //!
 //! Time and chance are arguments here. Modules stand in the order in which data meets them: who asks
-//! (`tenant`, `token`), what happened (`message`) or came in (`source`, `origin`), who wants it (`endpoint`, `fanout`), what is owed
-//! (`delivery`), what was tried (`attempt`) and what follows from it (`retry`, `health`, `operational`).
+//! (`tenant`, `token`), what happened (`message`), came in (`source`, `origin`) or was due (`cron`, `schedule`), who wants
+//! it (`endpoint`, `fanout`), what is owed (`delivery`), what was tried (`attempt`) and what follows from it (`retry`,
+//! `health`, `operational`).
 
 pub mod app;
 pub mod attempt;
+pub mod cron;
 pub mod delivery;
 pub mod dice;
 pub mod endpoint;
@@ -20,6 +22,7 @@ pub mod name;
 pub mod operational;
 pub mod origin;
 pub mod retry;
+pub mod schedule;
 pub mod source;
 pub mod target;
 pub mod tenant;

@@ -78,3 +78,9 @@ pub const REFUSALS_PER_SOURCE_MAX: usize = 1_000;
 pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long refused requests are kept.
 pub const REFUSAL_RETENTION: Duration = Duration::from_hours(7 * 24);
+/// Characters in a cron expression; one that lists every minute of an hour has 180.
+pub const SCHEDULE_LENGTH_MAX: usize = 256;
+/// Bytes of what a cron source sends: as much as a source takes by default.
+pub const CRON_PAYLOAD_BYTES_MAX: usize = RECEIVED_BODY_BYTES_DEFAULT as usize;
+/// How late a cron source may be; what was missed by more is left out. Longer than a restart takes.
+pub const CRON_GRACE: Duration = Duration::from_secs(60);
