@@ -117,6 +117,14 @@ pub trait Sources: Send + Sync {
         page: PageRequest<SourceId>,
     ) -> Result<Page<Source>, StoreError>;
 
+    /// Sources that make messages of their own ([`cron`](posthaste_core::cron)), those of all environments and the paused
+    /// ones too, in the order of their ids: at most `limit`, and only those after `after`.
+    async fn cron_sources(
+        &self,
+        after: Option<SourceId>,
+        limit: u32,
+    ) -> Result<Vec<(EnvironmentId, Source)>, StoreError>;
+
     /// Changes a source. When one pauses, what was claimed before still goes out; when it goes on, what waited is sent
     /// at once.
     async fn change_source(

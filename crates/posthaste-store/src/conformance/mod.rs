@@ -128,6 +128,7 @@ macro_rules! for_each_promise {
                 the_uid_of_a_source_is_taken_until_it_is_deleted
                 a_source_changes_in_what_the_change_names_and_nothing_else
                 sources_are_listed_by_id_both_ways_in_their_environment_only
+                sources_that_make_messages_of_their_own_are_read_by_page_and_no_others
                 a_source_of_another_environment_or_a_deleted_one_is_not_found
                 the_app_of_a_source_is_hidden_from_lists_and_ends_with_its_source_only
                 a_sources_endpoints_are_those_of_its_app

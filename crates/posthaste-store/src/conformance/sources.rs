@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use posthaste_core::app::{AppChange, Reference};
 use posthaste_core::attempt::Trigger;
+use posthaste_core::cron;
 use posthaste_core::delivery::{DeadLetter, DeliveryState, Verdict};
 use posthaste_core::endpoint::{EndpointChange, Filter};
 use posthaste_core::id::{EndpointId, MessageId};
@@ -16,7 +17,8 @@ use posthaste_core::message::Message;
 use posthaste_core::name::{EventTypeName, Tag, Uid};
 use posthaste_core::origin::Origin;
 use posthaste_core::source::{
-    Answer, Config, Dedupe, DedupeBy, Door, OnMismatch, Refusal, Rules, Schema, Source, SourceChange,
+    Answer, Config, Dedupe, DedupeBy, Door, NewSource, OnMismatch, Refusal, Rules, Schema, Source,
+    SourceChange,
 };
 use posthaste_core::time::Timestamp;
 use tokio::task::JoinSet;
@@ -369,6 +371,29 @@ pub async fn sources_are_listed_by_id_both_ways_in_their_environment_only(world:
     assert_eq!((&back.rows[..], back.done), (&made[..3], true));
     let newest = list(Cursor::Start, Order::Descending).await;
     assert_eq!(newest.rows[0], made[4]);
+}
+
+pub async fn sources_that_make_messages_of_their_own_are_read_by_page_and_no_others(world: World) {
+    let ids = async |after, limit| {
+        let found = world.store.cron_sources(after, limit).await.unwrap();
+        found.into_iter().map(|(environment, source)| (environment, source.id)).collect::<Vec<_>>()
+    };
+    world.source().await;
+    assert_eq!(ids(None, 10).await, []);
+    let cron = async || world.source_with(|new| cron::PROVIDER.clone_into(&mut new.provider)).await;
+    let (first, changed, second, gone) = (cron().await, cron().await, cron().await, cron().await);
+    let elsewhere = world.store.environment("elsewhere", world.now()).await.unwrap().id;
+    let foreign = NewSource { provider: cron::PROVIDER.to_owned(), ..world.new_source() };
+    let foreign = world.store.create_source(elsewhere, foreign, world.now()).await.unwrap();
+    let other = SourceChange { provider: Some("github".to_owned()), ..SourceChange::default() };
+    changes(&world, &changed, other).await.unwrap();
+    world.store.delete_source(world.environment, &World::to(gone.id), world.now()).await.unwrap();
+    world.pauses(&second, true).await;
+    let here = world.environment;
+    assert_eq!(ids(None, 2).await, [(here, first.id), (here, second.id)]);
+    assert_eq!(ids(Some(first.id), 10).await, [(here, second.id), (elsewhere, foreign.id)]);
+    assert_eq!(ids(Some(foreign.id), 10).await, []);
+    assert_eq!(world.store.cron_sources(None, 1).await.unwrap(), [(here, first)], "with all that it has");
 }
 
 pub async fn a_source_of_another_environment_or_a_deleted_one_is_not_found(world: World) {

@@ -10,6 +10,7 @@ use crate::error::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_sources.sql"),
+    include_str!("../../migrations/sqlite/0003_cron.sql"),
 ];
 
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
@@ -60,7 +61,7 @@ mod tests {
         migrate(&mut conn).unwrap();
         conn.execute("INSERT INTO migration VALUES (99, 'x')", []).unwrap();
         let error = migrate(&mut conn).unwrap_err().to_string();
-        assert_eq!(error, "the store has schema 99, this version knows up to 2: use a newer posthaste");
+        assert_eq!(error, "the store has schema 99, this version knows up to 3: use a newer posthaste");
     }
 
     #[test]

@@ -102,6 +102,15 @@ impl Sources for SqliteStore {
             .await
     }
 
+    async fn cron_sources(
+        &self,
+        after: Option<SourceId>,
+        limit: u32,
+    ) -> Result<Vec<(EnvironmentId, Source)>, StoreError> {
+        let vault = self.vault.clone();
+        self.reader.list(move |conn| rows::cron(conn, &vault, after, limit)).await
+    }
+
     async fn change_source(
         &self,
         environment: EnvironmentId,

@@ -149,3 +149,24 @@ pub(super) fn behind(
     let mut found = statement.query(params![hash, now.as_micros()])?;
     found.next()?.map(|row| source(row, vault)).transpose()
 }
+
+/// Those that make messages of their own; their index is named, so that it is an error if it cannot be used.
+pub(super) fn cron(
+    conn: &Connection,
+    vault: &Vault,
+    after: Option<SourceId>,
+    limit: u32,
+) -> Result<Vec<(EnvironmentId, Source)>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM source s INDEXED BY source_cron \
+         WHERE s.provider = 'cron' AND s.deleted_at IS NULL AND s.id > ?1 ORDER BY s.id LIMIT ?2"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let after = after.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+    let mut found = statement.query(params![after, limit])?;
+    let mut sources = vec![];
+    while let Some(row) = found.next()? {
+        sources.push(source(row, vault)?);
+    }
+    Ok(sources)
+}
