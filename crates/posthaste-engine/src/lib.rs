@@ -5,6 +5,7 @@
 //! here may run on every node at once.
 
 pub mod client;
+mod cron;
 mod deliver;
 mod dispatcher;
 mod jobs;
@@ -25,7 +26,7 @@ use posthaste_core::attempt::Attempt;
 use posthaste_core::delivery::{Claimed, Verdict};
 use posthaste_core::dice::Dice;
 use posthaste_core::retry::RetrySchedule;
-use posthaste_store::Queue;
+use posthaste_store::{Queue, Sources};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -89,6 +90,8 @@ impl Observer for NoObserver {
 pub struct Parts {
     /// Where deliveries come from and attempts go to.
     pub queue: Arc<dyn Queue>,
+    /// What makes messages of its own.
+    pub sources: Arc<dyn Sources>,
     /// How requests leave.
     pub transport: Arc<dyn Transport>,
     /// The time.
@@ -105,6 +108,7 @@ pub struct Parts {
 pub struct Engine {
     settings: EngineSettings,
     queue: Arc<dyn Queue>,
+    sources: Arc<dyn Sources>,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Timer>,
     dice: Arc<dyn Dice>,
@@ -127,6 +131,7 @@ impl Engine {
             lanes: Mutex::new(Lanes::new(settings.lanes, settings.request_timeout)),
             settings,
             queue: parts.queue,
+            sources: parts.sources,
             transport: parts.transport,
             clock: parts.clock,
             dice: parts.dice,
@@ -151,6 +156,7 @@ impl Engine {
         self.spawn_loop(rescue::release_expired);
         self.spawn_loop(jobs::run);
         self.spawn_loop(retention::forget);
+        self.spawn_loop(cron::run);
     }
 
     fn spawn_loop<F>(self: &Arc<Self>, body: impl FnOnce(Arc<Self>) -> F)

@@ -145,6 +145,7 @@ impl Posthaste {
         };
         let parts = Parts {
             queue: store.clone(),
+            sources: store.clone(),
             transport: receivers.clone(),
             clock: Arc::new(clock.clone()),
             dice: dice.clone(),

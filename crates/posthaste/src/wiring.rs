@@ -194,6 +194,7 @@ impl Server {
         let settings = ClientSettings { policy: self.policy.clone(), ..ClientSettings::default() };
         Parts {
             queue: self.store.clone(),
+            sources: self.store.clone(),
             transport: Arc::new(Client::new(settings, Arc::clone(resolver))),
             clock: Arc::new(SystemTimer),
             dice: Arc::new(SystemDice),
