@@ -6,6 +6,8 @@ use posthaste_signature::Secret;
 use posthaste_signature::provider::{Keys, Receiver, Refusal, Request, Settings, Verified};
 
 const NOW: i64 = 1_760_000_000;
+/// A public key as Discord shows it.
+const DISCORD_KEY: &str = "23db313999a6f19499a965c0837a1d378f347d5d202213cb58e0a8084ba5e6ee";
 
 fn receiver(provider: &str, secret: &str) -> Receiver {
     let settings = Settings { secrets: vec![secret.to_owned()], ..Settings::default() };
@@ -49,4 +51,16 @@ fn an_id_beside_the_signed_one_cannot_make_an_old_request_a_new_one() {
             );
         }
     }
+}
+
+#[test]
+fn a_request_with_many_signatures_is_not_checked_once_for_each() {
+    let discord = receiver("discord", DISCORD_KEY);
+    let at = NOW.to_string();
+    let signature = "01".repeat(64);
+    let mut sent = vec![("x-signature-timestamp", &*at)];
+    sent.extend(std::iter::repeat_n(("x-signature-ed25519", &*signature), 4));
+    assert!(matches!(verdict(&discord, &headers(&sent), b"{}"), Err(Refusal::Mismatch(_))));
+    sent.push(("x-signature-ed25519", &signature));
+    assert!(matches!(verdict(&discord, &headers(&sent), b"{}"), Err(Refusal::Malformed { .. })));
 }

@@ -13,6 +13,10 @@ use crate::provider::refusal::Refusal;
 use crate::provider::row::{Kind, SchemeRow};
 use crate::provider::template::{Fill, Template};
 
+/// The most signatures that one request may carry: each costs a pass over the body under each key, and a few are enough
+/// while a key is rotated.
+const SIGNATURES_COUNT_MAX: usize = 4;
+
 /// `ed25519`, `ecdsa-…` and `rsa-…`.
 pub(super) struct SignedCheck {
     plan: Plan,
@@ -48,6 +52,10 @@ impl Check for SignedCheck {
         let entries = self.plan.read(request)?;
         let time = self.time.as_ref().map(|time| time.read(request, &entries)).transpose()?;
         let signatures = self.plan.decode(&entries, 0)?;
+        if signatures.len() > SIGNATURES_COUNT_MAX {
+            let expected = format!("one signature, or {SIGNATURES_COUNT_MAX} at most");
+            return Err(Refusal::malformed(self.plan.place.to_string(), expected));
+        }
         let id = match &self.key_id {
             None => None,
             Some(name) => {
