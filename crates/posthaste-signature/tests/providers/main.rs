@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod facts;
+mod garbage;
 mod hints;
 mod page;
 mod plausible;

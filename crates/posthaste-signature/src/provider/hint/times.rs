@@ -32,7 +32,7 @@ pub(super) fn future(ahead_secs: u64, now: i64) -> String {
 
 /// Whole hours are a time zone.
 fn zone(distance_secs: u64) -> &'static str {
-    let hours = (distance_secs + 60) / 3600;
+    let hours = distance_secs.saturating_add(60) / 3600;
     let whole = hours > 0 && hours <= ZONE_HOURS_MAX && distance_secs.abs_diff(hours * 3600) <= 60;
     if whole { ", whole hours: one of the two takes local time for UTC" } else { "" }
 }

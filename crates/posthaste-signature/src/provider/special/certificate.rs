@@ -117,6 +117,7 @@ struct PaypalCheck {
 
 pub(super) fn paypal_check(settings: &Settings) -> Result<Box<dyn Check>, SetupError> {
     let webhook_id = settings.text("webhook_id").or_else(|| settings.secrets.first().cloned());
+    let webhook_id = webhook_id.filter(|id| !id.is_empty());
     let webhook_id =
         webhook_id.ok_or_else(|| SetupError::bad("webhook_id", "set: the id that PayPal shows"))?;
     Ok(Box::new(PaypalCheck { certs: configured(settings), root: settings.text("trusted_ca"), webhook_id }))
@@ -183,6 +184,7 @@ struct AppleCheck {
 
 pub(super) fn apple_check(settings: &Settings) -> Result<Box<dyn Check>, SetupError> {
     let root = settings.text("trusted_root").or_else(|| settings.secrets.first().cloned());
+    let root = root.filter(|root| !x509::pem_blocks(root).is_empty());
     let root = root.ok_or_else(|| SetupError::bad("trusted_root", "set: Apple Root CA - G3 as PEM"))?;
     Ok(Box::new(AppleCheck {
         root: Some(root),
