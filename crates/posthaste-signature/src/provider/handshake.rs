@@ -4,6 +4,7 @@
 //! browser takes for a page.
 
 use serde_json::{Value, json};
+use subtle::ConstantTimeEq as _;
 
 use super::digest::{Hash, hmac, sha256_hex};
 use super::json::Path;
@@ -142,7 +143,7 @@ impl Shake<'_, '_> {
     /// `answer` if what was sent is what is configured; refused if not, or if nothing is configured.
     fn if_configured(&self, setting: &str, sent: Option<String>, answer: Answer) -> Result<Answer, Refusal> {
         match (self.setting(setting), sent) {
-            (Some(ours), Some(theirs)) if ours == theirs => Ok(answer),
+            (Some(ours), Some(theirs)) if ours.as_bytes().ct_eq(theirs.as_bytes()).into() => Ok(answer),
             _ => {
                 // Meta and Strava want 403, Oura and Lark 401, and WebSub 404.
                 let status = match setting {
