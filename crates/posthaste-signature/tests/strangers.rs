@@ -64,3 +64,25 @@ fn a_request_with_many_signatures_is_not_checked_once_for_each() {
     sent.push(("x-signature-ed25519", &signature));
     assert!(matches!(verdict(&discord, &headers(&sent), b"{}"), Err(Refusal::Malformed { .. })));
 }
+
+#[test]
+fn a_refusal_is_short_however_long_the_request_is() {
+    let base64 = |text: &str| base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, text);
+    let long = "x".repeat(1 << 20);
+    let token = format!("{}.e30.AAAA", base64(&format!(r#"{{"alg":"RS256","kid":"{long}"}}"#)));
+    let jwks = serde_json::json!({ "jwks": { "keys": [{
+        "kty": "RSA", "kid": "1", "n": base64(&"n".repeat(256)), "e": "AQAB",
+    }] } });
+    let settings = Settings { values: serde_json::from_value(jwks).unwrap(), ..Settings::default() };
+    let kinde = Receiver::new("kinde", settings).unwrap();
+    let refusal = verdict(&kinde, &HeaderMap::new(), token.as_bytes()).unwrap_err();
+    assert!(matches!(refusal, Refusal::UnknownKey(_)), "{refusal}");
+    assert!(refusal.to_string().len() < 1_000);
+    let notification = format!(
+        r#"{{"Type":"Notification","Signature":"AAAA","SignatureVersion":"1",
+            "SigningCertURL":"https://sns.eu-west-1.amazonaws.com/{long}.pem"}}"#
+    );
+    let sns = Receiver::new("aws-sns", Settings::default()).unwrap();
+    let refusal = verdict(&sns, &HeaderMap::new(), notification.as_bytes()).unwrap_err();
+    assert!(refusal.to_string().len() < 1_000);
+}

@@ -373,7 +373,7 @@ impl Shake<'_, '_> {
     fn sns(&self) -> Outcome {
         let url = self.body("SubscribeURL")?;
         if !https_host_and_path(&url).is_some_and(|(host, _)| is_sns_host(host)) {
-            return Some(Err(Refusal::UntrustedKey(url.chars().take(200).collect())));
+            return Some(Err(Refusal::untrusted_key(&url)));
         }
         Some(self.verified(|| Answer { then_get: Some(url), ..Answer::status(200) }))
     }

@@ -21,9 +21,12 @@ impl Keys {
     }
 }
 
+/// Bytes of an address that may stand in a request; longer than any that providers publish at.
+const URL_BYTES_MAX: usize = 2_048;
+
 /// An `https` address in its parts, read strictly: no user, no port, a host of letters, digits, dots and dashes.
 pub(crate) fn https_host_and_path(url: &str) -> Option<(&str, &str)> {
-    let rest = url.strip_prefix("https://")?;
+    let rest = url.strip_prefix("https://").filter(|_| url.len() <= URL_BYTES_MAX)?;
     let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
     (!host.is_empty() && host.bytes().all(plain) && !host.starts_with('.')).then_some((host, path))

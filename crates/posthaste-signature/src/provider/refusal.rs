@@ -81,8 +81,30 @@ impl Refusal {
         }
     }
 
+    /// The key's id comes from the request and may be of any length; what we say about it is not.
+    pub(crate) fn unknown_key(id: &str) -> Self {
+        Self::UnknownKey(shortened(id))
+    }
+
+    /// Likewise an address.
+    pub(crate) fn untrusted_key(url: &str) -> Self {
+        Self::UntrustedKey(shortened(url))
+    }
+
+    /// Likewise a way of signing.
+    pub(crate) fn algorithm(name: &str) -> Self {
+        Self::Algorithm(shortened(name))
+    }
+
     /// The value was there, and not in its form.
     pub(crate) fn malformed(what: impl Into<String>, expected: impl Into<String>) -> Self {
         Self::Malformed { what: what.into(), expected: expected.into() }
     }
+}
+
+/// What a request says, as far as it is repeated to people.
+fn shortened(text: &str) -> String {
+    /// Letters of it.
+    const LETTERS_MAX: usize = 200;
+    text.chars().take(LETTERS_MAX).collect()
 }

@@ -80,7 +80,7 @@ impl Published {
                 found.push(key.clone());
             }
         }
-        if found.is_empty() { Err(Refusal::UnknownKey(id.unwrap_or("that").to_owned())) } else { Ok(found) }
+        if found.is_empty() { Err(Refusal::unknown_key(id.unwrap_or("that"))) } else { Ok(found) }
     }
 }
 
@@ -151,7 +151,7 @@ impl<'a> Jws<'a> {
     pub(crate) fn algorithm<'n>(&self, accepted: &'n [String]) -> Result<&'n str, Refusal> {
         let named = self.header("alg").unwrap_or("nothing");
         let found = accepted.iter().find(|name| *name == named);
-        found.map(String::as_str).ok_or_else(|| Refusal::Algorithm(named.chars().take(20).collect()))
+        found.map(String::as_str).ok_or_else(|| Refusal::algorithm(named))
     }
 
     /// Whether `key` signed `message` in this way.

@@ -30,7 +30,7 @@ fn configured(settings: &Settings) -> Option<Keys> {
 /// What stands at `url`: configured, or fetched.
 fn at<'k>(own: Option<&'k Keys>, fetched: &'k Keys, url: &str) -> Result<&'k str, Refusal> {
     match own {
-        Some(own) => own.get(url).map_err(|_| Refusal::UntrustedKey(url.chars().take(200).collect())),
+        Some(own) => own.get(url).map_err(|_| Refusal::untrusted_key(url)),
         None => fetched.get(url),
     }
 }
@@ -71,16 +71,11 @@ impl Check for SnsCheck {
         let hash = match member("SignatureVersion")?.as_str() {
             "1" => Hash::Sha1,
             "2" => Hash::Sha256,
-            other => {
-                return Err(Refusal::Algorithm(format!(
-                    "SignatureVersion {}",
-                    other.chars().take(20).collect::<String>()
-                )));
-            }
+            other => return Err(Refusal::algorithm(&format!("SignatureVersion {other}"))),
         };
         let url = member("SigningCertURL")?;
         if !is_sns_certificate(&url) {
-            return Err(Refusal::UntrustedKey(url.chars().take(200).collect()));
+            return Err(Refusal::untrusted_key(&url));
         }
         if self.topic.is_some() && self.topic != text("TopicArn") {
             return Err(Refusal::Claim("TopicArn".to_owned()));
@@ -97,9 +92,9 @@ impl Check for SnsCheck {
         }
         let pem = at(self.certs.as_ref(), keys, &url)?;
         let (_, der) =
-            x509::pem_blocks(pem).into_iter().next().ok_or_else(|| Refusal::UntrustedKey(url.clone()))?;
+            x509::pem_blocks(pem).into_iter().next().ok_or_else(|| Refusal::untrusted_key(&url))?;
         let key = x509::public_key_of(&der).filter(|_| is_in_force(&der, now));
-        let key = key.ok_or_else(|| Refusal::UntrustedKey(url.clone()))?;
+        let key = key.ok_or_else(|| Refusal::untrusted_key(&url))?;
         if key.verifies(Algorithm::RsaPkcs1(hash), content.as_bytes(), &signature) {
             Ok(Verified::default())
         } else {
@@ -130,12 +125,12 @@ impl Check for PaypalCheck {
         let signature = from_base64(signature).ok_or_else(|| Refusal::malformed(place, "base64"))?;
         let algorithm = header(request, "paypal-auth-algo")?;
         if algorithm != "SHA256withRSA" {
-            return Err(Refusal::Algorithm(algorithm.chars().take(20).collect()));
+            return Err(Refusal::algorithm(algorithm));
         }
         let (id, time) =
             (header(request, "paypal-transmission-id")?, header(request, "paypal-transmission-time")?);
         let url = header(request, "paypal-cert-url")?;
-        let untrusted = || Refusal::UntrustedKey(url.chars().take(200).collect());
+        let untrusted = || Refusal::untrusted_key(url);
         let (host, _) = https_host_and_path(url).ok_or_else(untrusted)?;
         if !host.ends_with(".paypal.com") {
             return Err(untrusted());
@@ -244,7 +239,7 @@ impl Check for EbayCheck {
         for (name, wanted) in [("alg", "ecdsa"), ("digest", "SHA1")] {
             let found = member(name).unwrap_or(wanted);
             if !found.eq_ignore_ascii_case(wanted) {
-                return Err(Refusal::Algorithm(found.chars().take(20).collect()));
+                return Err(Refusal::algorithm(found));
             }
         }
         let how = Algorithm::Ecdsa { hash: Hash::Sha1, der: true };

@@ -131,7 +131,7 @@ pub(super) fn http_signature(request: &Request<'_>, _: &Settings) -> Result<Vec<
     let malformed =
         || Refusal::malformed(place, "`keyId=\"…\",algorithm=\"…\",signature=\"…\",headers=\"…\"`");
     if item("algorithm").is_some_and(|algorithm| algorithm != "hmac-sha256" && algorithm != "hs2019") {
-        return Err(Refusal::Algorithm(item("algorithm").unwrap_or_default().to_owned()));
+        return Err(Refusal::algorithm(item("algorithm").unwrap_or_default()));
     }
     let signature = item("signature").ok_or_else(malformed)?;
     let names = item("headers").unwrap_or("date");

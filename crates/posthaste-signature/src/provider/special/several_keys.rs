@@ -43,8 +43,7 @@ impl Check for SumsubCheck {
         let digest = header(request, "x-payload-digest")?;
         let named = header(request, "x-payload-digest-alg")?;
         let found = self.0.iter().find(|(name, ..)| *name == named);
-        let (_, bytes_count, macs) =
-            found.ok_or_else(|| Refusal::Algorithm(named.chars().take(20).collect()))?;
+        let (_, bytes_count, macs) = found.ok_or_else(|| Refusal::algorithm(named))?;
         let given = signatures(place, Encoding::Hex, *bytes_count, [digest])?;
         macs.find(&[request.body], &given)
             .map(Verified::by)
@@ -93,10 +92,7 @@ impl Check for BoxCheck {
         for (name, wanted) in [("box-signature-version", "1"), ("box-signature-algorithm", "HmacSHA256")] {
             let found = header(request, name)?;
             if found != wanted {
-                return Err(Refusal::Algorithm(format!(
-                    "{name} {}",
-                    found.chars().take(20).collect::<String>()
-                )));
+                return Err(Refusal::algorithm(&format!("{name} {found}")));
             }
         }
         let mut why = Refusal::Missing("the header box-signature-primary".to_owned());

@@ -52,7 +52,7 @@ fn alipay(fields: &[(String, String)]) -> Result<(Vec<u8>, Hash), Refusal> {
     let kind =
         fields.iter().find(|(name, _)| name == "sign_type").map_or("RSA2", |(_, value)| value.as_str());
     if kind != "RSA2" {
-        return Err(Refusal::Algorithm(kind.chars().take(20).collect()));
+        return Err(Refusal::algorithm(kind));
     }
     let signed = fields.iter().filter(|(name, value)| name != "sign_type" && !value.is_empty());
     let pairs: Vec<_> = signed.map(|(name, value)| format!("{name}={value}")).collect();

@@ -120,14 +120,12 @@ impl Check for TrueLayerCheck {
             from_base64url(head).and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(malformed)?;
         let member = |name: &str| head.get(name).and_then(Value::as_str);
         if member("tl_version") != Some("2") {
-            return Err(Refusal::Algorithm(format!(
-                "tl_version {}",
-                member("tl_version").unwrap_or("absent")
-            )));
+            let version = member("tl_version").unwrap_or("absent");
+            return Err(Refusal::algorithm(&format!("tl_version {version}")));
         }
         let url = member("jku").ok_or_else(malformed)?;
         if !self.allowed.iter().any(|allowed| allowed == url) {
-            return Err(Refusal::UntrustedKey(url.chars().take(200).collect()));
+            return Err(Refusal::untrusted_key(url));
         }
         let fetched = match &self.configured {
             Some(_) => None,
