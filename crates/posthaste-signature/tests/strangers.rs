@@ -25,6 +25,10 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     headers
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn verdict(receiver: &Receiver, headers: &HeaderMap, body: &[u8]) -> Result<Verified, Refusal> {
     let request = Request { method: "POST", url: "https://example.com/in", headers, body };
     receiver.verify(&request, NOW, &Keys::default())
@@ -85,4 +89,61 @@ fn a_refusal_is_short_however_long_the_request_is() {
     let sns = Receiver::new("aws-sns", Settings::default()).unwrap();
     let refusal = verdict(&sns, &HeaderMap::new(), notification.as_bytes()).unwrap_err();
     assert!(refusal.to_string().len() < 1_000);
+}
+
+fn form_of(fields: &[(&str, &str)]) -> Vec<u8> {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish().into_bytes()
+}
+
+#[test]
+fn a_signed_field_that_is_there_twice_is_not_believed() {
+    let (secret, payload) = ("hush", "cGF5bG9hZA==\n");
+    let key = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_ref());
+    let signature = format!("public|{}", hex(ring::hmac::sign(&key, payload.as_bytes()).as_ref()));
+    let settings = Settings {
+        secrets: vec![secret.to_owned()],
+        values: serde_json::from_value(serde_json::json!({ "public_key": "public" })).unwrap(),
+        ..Settings::default()
+    };
+    let braintree = Receiver::new("braintree", settings).unwrap();
+    let captured = [("bt_signature", &*signature), ("bt_payload", payload)];
+    assert!(verdict(&braintree, &HeaderMap::new(), &form_of(&captured)).is_ok());
+    for more in [("bt_payload", "ZXZpbA=="), ("bt_signature", "x|y")] {
+        let forged = form_of(&[&captured[..], &[more]].concat());
+        let refusal = verdict(&braintree, &HeaderMap::new(), &forged).unwrap_err();
+        assert!(matches!(refusal, Refusal::Malformed { .. }), "{more:?}: {refusal}");
+    }
+
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = hex(ring::hmac::sign(&key, b"order-1").as_ref());
+    let opennode = receiver("opennode", secret);
+    let captured = [("id", "order-1"), ("hashed_order", &*tag), ("status", "paid")];
+    assert!(verdict(&opennode, &HeaderMap::new(), &form_of(&captured)).is_ok());
+    let forged = form_of(&[&captured[..], &[("id", "order-2")]].concat());
+    assert!(verdict(&opennode, &HeaderMap::new(), &forged).is_err());
+}
+
+#[test]
+fn a_form_of_very_many_fields_is_refused_before_it_is_sorted() {
+    let many = "a&".repeat(10_001);
+    for provider in ["twilio", "mandrill"] {
+        let header = if provider == "twilio" { "x-twilio-signature" } else { "x-mandrill-signature" };
+        let sent = headers(&[(header, "AAAAAAAAAAAAAAAAAAAAAAAAAAA=")]);
+        let refusal = verdict(&receiver(provider, "hush"), &sent, many.as_bytes()).unwrap_err();
+        assert!(refusal.to_string().contains("10000 parameters at most"), "{provider}: {refusal}");
+    }
+}
+
+#[test]
+fn a_boundary_that_no_sender_may_write_is_none() {
+    // One that is nearly everywhere in the body would be compared with it letter by letter.
+    for (letters, missing) in [(70, "event.event_time in the form field json"), (71, "the form field json")] {
+        let boundary = "-".repeat(letters);
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        let body = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{{}}\r\n");
+        let sent = headers(&[("content-type", &kind)]);
+        let refusal = verdict(&receiver("dropbox-sign", "hush"), &sent, body.as_bytes()).unwrap_err();
+        assert_eq!(refusal, Refusal::Missing(missing.to_owned()));
+    }
 }

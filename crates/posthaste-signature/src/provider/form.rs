@@ -1,20 +1,36 @@
 //! `application/x-www-form-urlencoded` texts, and the one multipart field that a provider sends.
 
+use super::refusal::Refusal;
+
+/// The most parameters that are looked at one by one: each costs many times its bytes.
+const PAIRS_COUNT_MAX: usize = 10_000;
+/// Letters of a boundary (RFC 2046 §5.1.1).
+const BOUNDARY_LETTERS_MAX: usize = 70;
+
 /// The first value of a parameter, decoded.
 pub(crate) fn value(form: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(form).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
+/// Whether a parameter is there more than once. Of those, some receivers read the first and some the last, so that one
+/// could be verified and another believed.
+pub(crate) fn is_repeated(form: &[u8], name: &str) -> bool {
+    form_urlencoded::parse(form).filter(|(key, _)| key == name).nth(1).is_some()
+}
+
 /// All parameters, decoded, in the order sent.
-pub(crate) fn pairs(form: &[u8]) -> Vec<(String, String)> {
-    form_urlencoded::parse(form).map(|(key, value)| (key.into_owned(), value.into_owned())).collect()
+pub(crate) fn pairs(form: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+    if form_urlencoded::parse(form).nth(PAIRS_COUNT_MAX).is_some() {
+        return Err(Refusal::malformed("the form", format!("{PAIRS_COUNT_MAX} parameters at most")));
+    }
+    Ok(form_urlencoded::parse(form).map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
 }
 
 /// Names and values one after the other, sorted by name; names that repeat keep their order.
-pub(crate) fn sorted(form: &[u8]) -> String {
-    let mut pairs = pairs(form);
+pub(crate) fn sorted(form: &[u8]) -> Result<String, Refusal> {
+    let mut pairs = pairs(form)?;
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
-    pairs.into_iter().flat_map(|(key, value)| [key, value]).collect()
+    Ok(pairs.into_iter().flat_map(|(key, value)| [key, value]).collect())
 }
 
 /// A field of a `multipart/form-data` body (RFC 7578), by name; else of a form.
@@ -22,7 +38,7 @@ pub(crate) fn field(content_type: &str, body: &[u8], name: &str) -> Option<Vec<u
     let Some(boundary) = boundary(content_type) else { return value(body, name).map(String::into_bytes) };
     let delimiter = format!("--{boundary}");
     let wanted = format!("name=\"{name}\"");
-    split(body, delimiter.as_bytes()).into_iter().find_map(|part| {
+    parts(body, delimiter.as_bytes()).find_map(|part| {
         let head_end = find(part, b"\r\n\r\n")?;
         let head = std::str::from_utf8(&part[..head_end]).ok()?;
         let is_wanted = head.lines().any(|line| {
@@ -39,21 +55,21 @@ fn boundary(content_type: &str) -> Option<&str> {
         return None;
     }
     let boundary = parameters.split(';').find_map(|item| item.trim().strip_prefix("boundary="))?;
-    Some(boundary.trim_matches('"')).filter(|boundary| !boundary.is_empty())
+    Some(boundary.trim_matches('"')).filter(|boundary| (1..=BOUNDARY_LETTERS_MAX).contains(&boundary.len()))
 }
 
 fn find(within: &[u8], what: &[u8]) -> Option<usize> {
     within.windows(what.len()).position(|window| window == what)
 }
 
-fn split<'a>(mut rest: &'a [u8], at: &[u8]) -> Vec<&'a [u8]> {
-    let mut parts = vec![];
-    while let Some(end) = find(rest, at) {
-        parts.push(&rest[..end]);
-        rest = &rest[end + at.len()..];
-    }
-    parts.push(rest);
-    parts
+fn parts<'a>(body: &'a [u8], delimiter: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = Some(body);
+    std::iter::from_fn(move || {
+        let from = rest.take()?;
+        let Some(end) = find(from, delimiter) else { return Some(from) };
+        rest = Some(&from[end + delimiter.len()..]);
+        Some(&from[..end])
+    })
 }
 
 #[cfg(test)]
@@ -71,6 +87,6 @@ mod tests {
 
     #[test]
     fn a_form_is_sorted_by_name_alone() {
-        assert_eq!(sorted(b"b=2&a=1&b=1"), "a1b2b1");
+        assert_eq!(sorted(b"b=2&a=1&b=1").as_deref(), Ok("a1b2b1"));
     }
 }

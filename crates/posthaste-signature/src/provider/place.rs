@@ -83,6 +83,15 @@ impl Place {
         found
     }
 
+    /// Whether it is a parameter that is there more than once.
+    pub(crate) fn is_repeated(&self, request: &Request<'_>) -> bool {
+        match self {
+            Self::Form(name) => form::is_repeated(request.body, name),
+            Self::Query(name) => form::is_repeated(request.query().as_bytes(), name),
+            _ => false,
+        }
+    }
+
     /// As [`Self::read`], if it is UTF-8.
     pub(crate) fn read_text<'a>(&self, request: &Request<'a>) -> Option<Cow<'a, str>> {
         text_of(self.read(request)?)

@@ -103,7 +103,7 @@ impl Refusal {
 }
 
 /// What a request says, as far as it is repeated to people.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     /// Letters of it.
     const LETTERS_MAX: usize = 200;
     text.chars().take(LETTERS_MAX).collect()

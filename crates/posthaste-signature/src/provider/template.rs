@@ -1,6 +1,7 @@
 //! The signed bytes as a template: `{ts}.{body}`. Everything outside braces is literal.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::digest::{Hash, sha256_hex};
 use super::entries::Entries;
@@ -112,10 +113,13 @@ fn fill<'r>(part: &'r Part, from: &Fill<'r, '_>) -> Result<Cow<'r, [u8]>, Refusa
         Part::Url => request.url.as_bytes().into(),
         Part::UrlWithoutQuery => request.url.split('?').next().unwrap_or_default().as_bytes().into(),
         Part::UrlDecoded => decoded(request.url).into_bytes().into(),
-        Part::FormSorted => form::sorted(request.body).into_bytes().into(),
+        Part::FormSorted => form::sorted(request.body)?.into_bytes().into(),
         Part::Secret => from.secret.into(),
         // In a body, what is not there is signed as nothing.
         Part::Place(place @ (Place::Json(..) | Place::Form(_) | Place::Query(_))) => {
+            if place.is_repeated(request) {
+                return Err(Refusal::malformed(place.to_string(), "there once"));
+            }
             place.read(request).unwrap_or_default()
         }
         Part::Place(place) => place.read(request).ok_or_else(|| Refusal::Missing(place.to_string()))?,
@@ -133,13 +137,13 @@ fn fill<'r>(part: &'r Part, from: &Fill<'r, '_>) -> Result<Cow<'r, [u8]>, Refusa
         Part::Sha256OfTimeAndBody => {
             Hash::Sha256.digest(&[time()?.as_bytes(), b".", request.body]).as_bytes().to_vec().into()
         }
-        Part::QueryHash => query_hash(request).into_bytes().into(),
+        Part::QueryHash => query_hash(request)?.into_bytes().into(),
     })
 }
 
 /// Atlassian's `qsh`: method, path and sorted query without `jwt`, joined by `&`, hashed
 /// (<https://developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps/>).
-fn query_hash(request: &Request<'_>) -> String {
+fn query_hash(request: &Request<'_>) -> Result<String, Refusal> {
     let without_query = request.url.split('?').next().unwrap_or_default();
     let path = without_query
         .split("://")
@@ -147,18 +151,12 @@ fn query_hash(request: &Request<'_>) -> String {
         .and_then(|rest| rest.find('/').map(|at| &rest[at..]))
         .unwrap_or("/");
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
-    let mut parameters: Vec<(String, Vec<String>)> = vec![];
-    for (name, value) in form::pairs(request.query().as_bytes()) {
-        if name == "jwt" {
-            continue;
-        }
-        let (name, value) = (percent_encoded(&name), percent_encoded(&value));
-        match parameters.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, values)) => values.push(value),
-            None => parameters.push((name, vec![value])),
+    let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in form::pairs(request.query().as_bytes())? {
+        if name != "jwt" {
+            parameters.entry(percent_encoded(&name)).or_default().push(percent_encoded(&value));
         }
     }
-    parameters.sort();
     let query: Vec<_> = parameters
         .into_iter()
         .map(|(name, mut values)| {
@@ -166,7 +164,8 @@ fn query_hash(request: &Request<'_>) -> String {
             format!("{name}={}", values.join(","))
         })
         .collect();
-    sha256_hex(format!("{}&{}&{}", request.method, path.replace('&', "%26"), query.join("&")).as_bytes())
+    let text = format!("{}&{}&{}", request.method, path.replace('&', "%26"), query.join("&"));
+    Ok(sha256_hex(text.as_bytes()))
 }
 
 /// The URL with these characters decoded, and no others.

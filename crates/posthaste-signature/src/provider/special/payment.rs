@@ -63,6 +63,9 @@ pub(super) fn mercadopago(request: &Request<'_>, _: &Settings) -> Result<Vec<Sta
     let place = "the header x-signature";
     let list = header(request, "x-signature")?;
     let time = items(list, "ts").first().copied().ok_or_else(|| Refusal::malformed(place, "`ts=…,v1=…`"))?;
+    if form::is_repeated(request.query().as_bytes(), "data.id") {
+        return Err(Refusal::malformed("the query parameter data.id", "there once"));
+    }
     let id = request.query_value("data.id").filter(|id| !id.is_empty());
     let manifest = |id: Option<&str>| {
         let id = id.map(|id| format!("id:{id};")).unwrap_or_default();
@@ -78,10 +81,16 @@ pub(super) fn mercadopago(request: &Request<'_>, _: &Settings) -> Result<Vec<Sta
     }])
 }
 
+/// Bytes of a body that is made into values before it is believed: those take many times as much.
+const NOWPAYMENTS_BYTES_MAX: usize = 64 * 1024;
+
 /// The body as JavaScript would write it, with all members sorted.
 pub(super) fn nowpayments(request: &Request<'_>, _: &Settings) -> Result<Vec<Statement>, Refusal> {
     let place = "the header x-nowpayments-sig";
     let signature = header(request, "x-nowpayments-sig")?;
+    if request.body.len() > NOWPAYMENTS_BYTES_MAX {
+        return Err(Refusal::malformed("the body", format!("JSON of {NOWPAYMENTS_BYTES_MAX} bytes at most")));
+    }
     let json: Value =
         serde_json::from_slice(request.body).map_err(|_| Refusal::malformed("the body", "JSON"))?;
     let mut text = String::new();
@@ -176,10 +185,15 @@ pub(super) fn braintree_check(_: &SchemeRow, settings: &Settings) -> Result<Box<
 impl Check for BraintreeCheck {
     fn check(&self, request: &Request<'_>, _: i64, _: &Keys) -> Result<Verified, Refusal> {
         let place = "the form field bt_signature";
-        let field = |name: &str| form::value(request.body, name).filter(|value| !value.is_empty());
-        let pairs = field("bt_signature").ok_or_else(|| Refusal::Missing(place.to_owned()))?;
-        let payload =
-            field("bt_payload").ok_or_else(|| Refusal::Missing("the form field bt_payload".to_owned()))?;
+        let field = |name: &str| {
+            let value = form::value(request.body, name).filter(|value| !value.is_empty());
+            let value = value.ok_or_else(|| Refusal::Missing(format!("the form field {name}")))?;
+            if form::is_repeated(request.body, name) {
+                return Err(Refusal::malformed(format!("the form field {name}"), "there once"));
+            }
+            Ok(value)
+        };
+        let (pairs, payload) = (field("bt_signature")?, field("bt_payload")?);
         if !pairs.contains('|') {
             return Err(Refusal::malformed(place, "`public_key|signature` pairs"));
         }

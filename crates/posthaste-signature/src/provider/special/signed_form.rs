@@ -6,7 +6,7 @@ use crate::provider::checks::{Check, Published};
 use crate::provider::digest::Hash;
 use crate::provider::keys::Keys;
 use crate::provider::receiver::{Settings, SetupError, Verified};
-use crate::provider::refusal::Refusal;
+use crate::provider::refusal::{Refusal, shortened};
 use crate::provider::row::SchemeRow;
 use crate::provider::{Request, form};
 
@@ -28,7 +28,7 @@ pub(super) fn build(form: Form, row: &SchemeRow, settings: &Settings) -> Result<
 
 impl Check for FormCheck {
     fn check(&self, request: &Request<'_>, _: i64, keys: &Keys) -> Result<Verified, Refusal> {
-        let mut fields = form::pairs(request.body);
+        let mut fields = form::pairs(request.body)?;
         let name = if self.form == Form::Alipay { "sign" } else { "p_signature" };
         let place = format!("the form field {name}");
         let given = fields.iter().find(|(field, value)| field == name && !value.is_empty());
@@ -36,6 +36,10 @@ impl Check for FormCheck {
         let given = from_base64(&given).ok_or_else(|| Refusal::malformed(place.as_str(), "base64"))?;
         fields.retain(|(field, _)| field != name);
         fields.sort_by(|a, b| a.0.cmp(&b.0));
+        // An empty one is not signed, and would stand for the signed one with whoever reads the last.
+        if let Some([(twice, _), _]) = fields.array_windows().find(|[a, b]| a.0 == b.0) {
+            return Err(Refusal::malformed(format!("the form field {}", shortened(twice)), "there once"));
+        }
         let (content, hash) = match self.form {
             Form::Alipay => alipay(&fields)?,
             Form::Paddle => (php_serialized(&fields), Hash::Sha1),

@@ -34,7 +34,7 @@ fn twilio(request: &Request<'_>, _: &Settings) -> Result<Vec<Statement>, Refusal
             if !is_form {
                 return Err(Refusal::Missing("the query parameter bodySHA256".to_owned()));
             }
-            let mut pairs = form::pairs(request.body);
+            let mut pairs = form::pairs(request.body)?;
             pairs.sort();
             pairs.dedup();
             parameters = pairs.into_iter().flat_map(|(name, value)| [name, value]).collect();
@@ -111,11 +111,11 @@ pub(super) fn plivo(request: &Request<'_>, _: &Settings) -> Result<Vec<Statement
         return Err(Refusal::malformed("the body", "empty, as that of every GET"));
     }
     let base = request.url.split('?').next().unwrap_or_default();
-    let mut query = form::pairs(request.query().as_bytes());
+    let mut query = form::pairs(request.query().as_bytes())?;
     query.sort();
     let query: Vec<_> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     let query = query.join("&");
-    let mut posted = form::pairs(request.body);
+    let mut posted = form::pairs(request.body)?;
     posted.sort();
     let posted: String = posted.into_iter().flat_map(|(name, value)| [name, value]).collect();
     let url = match (posted.is_empty(), query.is_empty()) {
