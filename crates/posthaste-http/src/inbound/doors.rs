@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jsonschema::Validator;
+use posthaste_core::cron;
 use posthaste_core::source::{OnMismatch, Source};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
@@ -119,7 +120,10 @@ impl Doors {
         if let Some(prepared) = self.fresh(&hash, changes, now) {
             return Ok(Some(prepared));
         }
-        let Some((environment, source)) = state.sources.door(hash, now).await? else {
+        let found = state.sources.door(hash, now).await?;
+        // Nobody knocks at a source that makes its messages itself.
+        let Some((environment, source)) = found.filter(|(_, source)| source.provider != cron::PROVIDER)
+        else {
             self.lock().remove(&hash);
             return Ok(None);
         };

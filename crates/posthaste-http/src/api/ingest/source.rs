@@ -4,16 +4,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::app::Reference;
+use posthaste_core::cron::PROVIDER as CRON;
 use posthaste_core::id::{AppId, SourceId};
 use posthaste_core::limits::DOOR_GRACE;
 use posthaste_core::name::Uid;
 use posthaste_core::source::{Config, Door, NewSource, Rules, Source, SourceChange};
+use posthaste_core::time::Timestamp;
 use posthaste_signature::provider::{Provider, find};
 use posthaste_store::ChangeError;
 use posthaste_store::page::Order;
 use serde_json::{Map, Value, json};
 
-use super::rules;
+use super::{cron, rules};
 use crate::Shared;
 use crate::api::portal;
 use crate::error::{Answer, ApiError, json_of};
@@ -37,7 +39,7 @@ fn out(source: &Source, state: &ApiState) -> Value {
     add("uid", json!(source.uid.as_ref().map(Uid::as_str)));
     add("name", json!(source.name));
     add("type", json!(provider.map_or(source.provider.as_str(), Provider::svix_type)));
-    add("config", ProviderConfig::kept(&source.config).shown());
+    add("config", shown(source));
     add("ingestUrl", json!(ingest_url(source, state)));
     add("metadata", json!(source.metadata));
     add("createdAt", json!(source.created_at.to_string()));
@@ -48,8 +50,37 @@ fn out(source: &Source, state: &ApiState) -> Value {
     Value::Object(out)
 }
 
-fn ingest_url(source: &Source, state: &ApiState) -> String {
-    format!("{}/in/{}", state.settings.public_url, source.door.expose())
+fn shown(source: &Source) -> Value {
+    if source.provider == CRON {
+        return cron::out(&source.config);
+    }
+    ProviderConfig::kept(&source.config).shown()
+}
+
+/// The address for the provider; there is none where nobody knocks.
+fn ingest_url(source: &Source, state: &ApiState) -> Option<String> {
+    let url = || format!("{}/in/{}", state.settings.public_url, source.door.expose());
+    (source.provider != CRON).then(url)
+}
+
+/// What makes a source's messages.
+#[derive(Clone, Copy)]
+enum Kind {
+    Provider(&'static Provider),
+    Cron,
+}
+
+impl Kind {
+    fn find(name: &str) -> Option<Self> {
+        if name == CRON { Some(Self::Cron) } else { find(name).map(Self::Provider) }
+    }
+
+    fn slug(self) -> &'static str {
+        match self {
+            Self::Provider(provider) => &provider.slug,
+            Self::Cron => CRON,
+        }
+    }
 }
 
 /// What was said of a source.
@@ -64,7 +95,7 @@ struct Said {
 }
 
 /// Reads it. `before`: the source that is patched, whose type and rules hold where nothing is said.
-fn read(body: &JsonBody, before: Option<&Source>) -> Answer<Said> {
+fn read(body: &JsonBody, before: Option<&Source>, now: Timestamp) -> Answer<Said> {
     let mut fields = Fields::of(body)?;
     let patch = before.is_some();
     let named = title(NAME_LENGTH_MAX);
@@ -73,24 +104,25 @@ fn read(body: &JsonBody, before: Option<&Source>) -> Answer<Said> {
     let metadata = fields.not_null("metadata", metadata);
     let paused = fields.not_null("paused", boolean);
     let rules = rules::read(&mut fields, before.map(|source| source.rules.clone()).unwrap_or_default());
-    let kind = if patch { fields.not_null("type", provider) } else { fields.required("type", provider) };
-    let given = fields.get("config", object).value();
-    let config = match (kind.or_else(|| before.and_then(|source| find(&source.provider))), given) {
-        (Some(provider), Some(config)) => read_config(&mut fields, provider, config),
-        // A type without a config: fine for those that need none.
-        (Some(provider), None) if kind.is_some() => read_config(&mut fields, provider, Map::new()),
-        _ => None,
+    let said_kind = if patch { fields.not_null("type", kind) } else { fields.required("type", kind) };
+    let config = match said_kind.or_else(|| before.and_then(|source| Kind::find(&source.provider))) {
+        Some(Kind::Cron) => cron::read(&mut fields, said_kind.is_some(), now),
+        Some(Kind::Provider(provider)) => {
+            let given = fields.get("config", object).value();
+            // A type without a config: fine for those that need none.
+            let given = given.or_else(|| said_kind.map(|_| Map::new()));
+            given.and_then(|config| read_config(&mut fields, provider, config))
+        }
+        None => None,
     };
     fields.done()?;
-    Ok(Said { name, uid, metadata, provider: kind.map(|kind| kind.slug.clone()), config, rules, paused })
+    let provider = said_kind.map(|kind| kind.slug().to_owned());
+    Ok(Said { name, uid, metadata, provider, config, rules, paused })
 }
 
-fn provider(value: Value) -> Result<&'static Provider, String> {
+fn kind(value: Value) -> Result<Kind, String> {
     let text = string(value)?;
-    if text == "cron" {
-        return Err("cron is not supported yet: a source takes what a provider sends".to_owned());
-    }
-    find(&text).ok_or_else(|| {
+    Kind::find(&text).ok_or_else(|| {
         let shown: String = text.chars().take(60).collect();
         format!("{shown:?} is no provider we know: for any HMAC use generic-hmac, for no signature generic-webhook")
     })
@@ -139,7 +171,7 @@ pub(crate) async fn list(State(state): State<Shared>, caller: Caller, query: Que
 
 pub(crate) async fn create(State(state): State<Shared>, caller: Caller, body: JsonBody) -> Answer<Response> {
     let environment = caller.environment()?;
-    let new = new_source(&state, read(&body, None)?)?;
+    let new = new_source(&state, read(&body, None, state.clock.now())?)?;
     let source = state.sources.create_source(environment, new, state.clock.now()).await?;
     Ok(json_of(StatusCode::CREATED, &out(&source, &state)))
 }
@@ -162,7 +194,13 @@ pub(crate) async fn put(
 ) -> Answer<Response> {
     let environment = caller.environment()?;
     let reference = Reference::new(source);
-    let mut said = read(&body, None)?;
+    let now = state.clock.now();
+    let mut said = read(&body, None, now)?;
+    if said.provider.as_deref() == Some(CRON)
+        && let Ok(before) = state.sources.source(environment, &reference).await
+    {
+        said.config = said.config.map(|config| cron::going_on(config, &before.config));
+    }
     let change = SourceChange {
         name: said.name.clone(),
         // A body without a uid keeps the one that the path was found by.
@@ -173,7 +211,6 @@ pub(crate) async fn put(
         paused: Some(said.paused.unwrap_or(false)),
         metadata: Some(said.metadata.clone().unwrap_or_default()),
     };
-    let now = state.clock.now();
     match state.sources.change_source(environment, &reference, change, now).await {
         Ok(source) => Ok(json_of(StatusCode::OK, &out(&source, &state))),
         Err(ChangeError::NotFound(_)) => {
@@ -197,18 +234,19 @@ pub(crate) async fn patch(
     let environment = caller.environment()?;
     let reference = Reference::new(source);
     let before = state.sources.source(environment, &reference).await?;
-    let said = read(&body, Some(&before))?;
+    let now = state.clock.now();
+    let said = read(&body, Some(&before), now)?;
     let change = SourceChange {
         name: said.name,
         uid: said.uid,
         provider: said.provider,
-        config: said.config,
+        config: said.config.map(|config| cron::going_on(config, &before.config)),
         // Only if something was said of them: two patches of different fields must not undo each other.
         rules: (said.rules != before.rules).then_some(said.rules),
         paused: said.paused,
         metadata: said.metadata,
     };
-    let source = state.sources.change_source(environment, &reference, change, state.clock.now()).await?;
+    let source = state.sources.change_source(environment, &reference, change, now).await?;
     Ok(json_of(StatusCode::OK, &out(&source, &state)))
 }
 
@@ -228,11 +266,12 @@ pub(crate) async fn rotate_token(
     caller: Caller,
     Path(source): Path<String>,
 ) -> Answer<Response> {
-    let environment = caller.environment()?;
-    let door = Door::fresh(&*state.dice);
-    let now = state.clock.now();
-    let source =
-        state.sources.rotate_door(environment, &Reference::new(source), door, DOOR_GRACE, now).await?;
+    let (environment, source) = (caller.environment()?, Reference::new(source));
+    if state.sources.source(environment, &source).await?.provider == CRON {
+        return Err(ApiError::bad_request("a source of type cron has no address: nothing comes in by it"));
+    }
+    let (door, now) = (Door::fresh(&*state.dice), state.clock.now());
+    let source = state.sources.rotate_door(environment, &source, door, DOOR_GRACE, now).await?;
     Ok(json_of(StatusCode::OK, &json!({ "ingestUrl": ingest_url(&source, &state) })))
 }
 
