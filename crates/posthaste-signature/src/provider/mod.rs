@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod answer;
 mod checks;
 mod clock;
 mod digest;
@@ -44,7 +45,7 @@ use std::sync::LazyLock;
 
 use http::HeaderMap;
 
-pub use handshake::Answer;
+pub use answer::Answer;
 pub use hint::Hint;
 pub use keys::Keys;
 pub use receiver::{Receiver, Settings, SetupError, Verified, is_setting};

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::answer::Answer;
 use super::checks::{self, Check};
-use super::handshake::{self, Answer};
+use super::handshake;
 use super::hint::{self, Hint};
 use super::keys::Keys;
 use super::place::Fact;
