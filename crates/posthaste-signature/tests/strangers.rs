@@ -147,3 +147,40 @@ fn a_boundary_that_no_sender_may_write_is_none() {
         assert_eq!(refusal, Refusal::Missing(missing.to_owned()));
     }
 }
+
+/// A certificate for `host`, and that of the authority which vouches for it.
+fn certified(host: &str) -> (String, String) {
+    let authority = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root = params.self_signed(&authority).unwrap().pem();
+    let issuer = rcgen::Issuer::new(params, authority);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let leaf = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+    (leaf.signed_by(&key, &issuer).unwrap().pem(), root)
+}
+
+#[test]
+fn a_trusted_certificate_that_is_not_paypals_signs_nothing() {
+    let url = "https://www.paypal.com/whatever-a-stranger-can-make-it-say";
+    let sent = headers(&[
+        ("paypal-transmission-sig", "AAAA"),
+        ("paypal-auth-algo", "SHA256withRSA"),
+        ("paypal-transmission-id", "1"),
+        ("paypal-transmission-time", "2025-10-09T08:53:20Z"),
+        ("paypal-cert-url", url),
+    ]);
+    for (host, is_paypals) in [
+        ("messageverificationcerts.paypal.com", true),
+        ("evil.example", false),
+        ("evilpaypal.com", false),
+        ("paypal.com.evil.example", false),
+    ] {
+        let (leaf, root) = certified(host);
+        let values = serde_json::json!({ "webhook_id": "1", "certs": { url: leaf }, "trusted_ca": root });
+        let settings = Settings { values: serde_json::from_value(values).unwrap(), ..Settings::default() };
+        let refusal = verdict(&Receiver::new("paypal", settings).unwrap(), &sent, b"{}").unwrap_err();
+        let judged = !matches!(refusal, Refusal::UntrustedKey(_));
+        assert_eq!(judged, is_paypals, "{host}: {refusal}");
+    }
+}

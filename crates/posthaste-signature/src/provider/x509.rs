@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert, ring as algorithms};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use super::checks::public_key::PublicKey;
 
@@ -18,6 +18,20 @@ pub(crate) fn pem_blocks(text: &str) -> Vec<(String, Vec<u8>)> {
 pub(crate) fn public_key_of(certificate: &[u8]) -> Option<PublicKey> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     PublicKey::of(certificate.public_key())
+}
+
+/// Whether a certificate is for a host under `domain`; one without names for hosts is for its common name.
+pub(crate) fn is_under(certificate: &[u8], domain: &str) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
+    let under = |name: &str| name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+    match certificate.subject_alternative_name() {
+        Ok(Some(names)) => names.value.general_names.iter().any(|name| match name {
+            GeneralName::DNSName(name) => under(name),
+            _ => false,
+        }),
+        Ok(None) => certificate.subject().iter_common_name().any(|name| name.as_str().is_ok_and(under)),
+        Err(_) => false,
+    }
 }
 
 /// Whether a certificate is in force at `now`, in seconds since 1970.

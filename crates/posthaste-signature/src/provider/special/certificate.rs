@@ -103,6 +103,9 @@ impl Check for SnsCheck {
     }
 }
 
+/// Whose hosts publish certificates, and whose certificates sign.
+const PAYPAL: &str = "paypal.com";
+
 /// PayPal (<https://developer.paypal.com/api/rest/webhooks/rest/>).
 struct PaypalCheck {
     certs: Option<Keys>,
@@ -132,13 +135,14 @@ impl Check for PaypalCheck {
         let url = header(request, "paypal-cert-url")?;
         let untrusted = || Refusal::untrusted_key(url);
         let (host, _) = https_host_and_path(url).ok_or_else(untrusted)?;
-        if !host.ends_with(".paypal.com") {
+        if !host.strip_suffix(PAYPAL).is_some_and(|rest| rest.ends_with('.')) {
             return Err(untrusted());
         }
         let chain: Vec<Vec<u8>> =
             x509::pem_blocks(at(self.certs.as_ref(), keys, url)?).into_iter().map(|(_, der)| der).collect();
         let key = chain.first().and_then(|leaf| x509::public_key_of(leaf)).ok_or_else(untrusted)?;
-        if !is_trusted(&chain, self.root.as_deref(), now) {
+        // Anybody gets a certificate under a public root: it must be one for PayPal.
+        if !is_trusted(&chain, self.root.as_deref(), now) || !x509::is_under(&chain[0], PAYPAL) {
             return Err(untrusted());
         }
         let content = format!("{id}|{time}|{}|{}", self.webhook_id, crc32(request.body));
