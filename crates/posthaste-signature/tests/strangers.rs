@@ -184,3 +184,19 @@ fn a_trusted_certificate_that_is_not_paypals_signs_nothing() {
         assert_eq!(judged, is_paypals, "{host}: {refusal}");
     }
 }
+
+#[test]
+fn an_empty_secret_is_not_learned() {
+    for (provider, header, body) in [
+        ("notion", "x-other", r#"{"verification_token":""}"#),
+        ("gusto", "x-other", r#"{"verification_token":" "}"#),
+        ("asana", "x-hook-secret", ""),
+    ] {
+        let receiver = Receiver::unready(provider, Settings::default()).unwrap();
+        let sent = headers(&[(header, " ")]);
+        let request =
+            Request { method: "POST", url: "https://example.com/in", headers: &sent, body: body.as_bytes() };
+        let answer = receiver.handshake(&request, NOW, &Keys::default());
+        assert!(!matches!(answer, Some(Ok(_))), "{provider}: {answer:?}");
+    }
+}

@@ -4,9 +4,9 @@
 //! browser takes for a page.
 
 use serde_json::{Value, json};
-use subtle::ConstantTimeEq as _;
 
 use super::answer::Answer;
+use super::checks::same;
 use super::digest::{Hash, hmac, sha256_hex};
 use super::json::Path;
 use super::keys::{Keys, https_host_and_path};
@@ -106,7 +106,7 @@ impl Shake<'_, '_> {
     /// `answer` if what was sent is what is configured; refused if not, or if nothing is configured.
     fn if_configured(&self, setting: &str, sent: Option<String>, answer: Answer) -> Result<Answer, Refusal> {
         match (self.setting(setting), sent) {
-            (Some(ours), Some(theirs)) if ours.as_bytes().ct_eq(theirs.as_bytes()).into() => Ok(answer),
+            (Some(ours), Some(theirs)) if same(ours.as_bytes(), theirs.as_bytes()) => Ok(answer),
             _ => {
                 // Meta and Strava want 403, Oura and Lark 401, and WebSub 404.
                 let status = match setting {
@@ -122,9 +122,12 @@ impl Shake<'_, '_> {
     /// The answer to a request that brought a secret.
     fn learning(&self, secret: String, answer: Answer) -> Result<Answer, Refusal> {
         let known = &self.receiver.settings.secrets;
-        if known.is_empty() {
+        if secret.trim().is_empty() {
+            // Learned, it would verify nothing, and no other could be learned any more.
+            Err(Refusal::malformed("the secret in this handshake", "a text that is not empty"))
+        } else if known.is_empty() {
             Ok(Answer { learned: Some(secret), ..answer })
-        } else if known.contains(&secret) {
+        } else if known.iter().any(|ours| same(ours.as_bytes(), secret.as_bytes())) {
             Ok(answer)
         } else {
             // Another subscription, or a stranger: what it signs would not be believed, so it must not be told yes.
@@ -136,7 +139,8 @@ impl Shake<'_, '_> {
         match slug {
             "adobe-sign" => {
                 let id = self.header("x-adobesign-clientid")?;
-                let known = self.receiver.settings.secrets.contains(&id);
+                let known =
+                    self.receiver.settings.secrets.iter().any(|ours| same(ours.as_bytes(), id.as_bytes()));
                 let answer = || Answer::status(200).with("x-adobesign-clientid", id);
                 Some(if known {
                     Ok(answer())

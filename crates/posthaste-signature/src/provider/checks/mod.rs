@@ -16,6 +16,7 @@ use super::{Request, special};
 
 pub(crate) use jwt::{Jws, Published};
 pub(crate) use mac::{MacCheck, Macs};
+pub(crate) use token::same;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const SVIX_ID: HeaderName = HeaderName::from_static("svix-id");
