@@ -137,6 +137,14 @@ impl Fields {
         self.get(field, read)
     }
 
+    /// Refuses what nobody read, after all that could be was: one name is enough to see why.
+    pub(crate) fn nothing_else(&mut self) {
+        if let Some(name) = self.map.keys().next() {
+            let name: String = name.chars().take(60).collect();
+            self.wrong(&name, "is no setting that there is");
+        }
+    }
+
     /// Reads an object within; its fields are named `field.name`.
     pub(crate) fn nested<T>(&mut self, field: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let map = self.get(field, object).value()?;

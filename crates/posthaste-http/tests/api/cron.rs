@@ -90,3 +90,28 @@ async fn nobody_can_knock_at_a_cron_source_and_it_has_no_address_to_rotate() {
     assert_eq!(posthaste.call("PATCH", SOURCE, &token, Some(back)).await.0, StatusCode::OK);
     assert_eq!(knock().await, nobody);
 }
+
+#[tokio::test]
+async fn what_a_cron_source_cannot_be_is_refused_field_by_field() {
+    let posthaste = Posthaste::start(413);
+    let token = posthaste.token("default").await;
+    for (config, field, said) in [
+        (Value::Null, "config", "a schedule and a payload"),
+        (json!({ "payload": "x" }), "schedule", "required"),
+        (json!({ "schedule": "@daily" }), "payload", "required"),
+        (json!({ "schedule": 7, "payload": "x" }), "schedule", "string"),
+        (json!({ "schedule": "* * * * * *", "payload": "" }), "schedule", "seconds"),
+        (json!({ "schedule": "0 25 * * *", "payload": "" }), "schedule", "0 to 23"),
+        (json!({ "schedule": "0 0 30 2 *", "payload": "" }), "schedule", "never"),
+        (json!({ "schedule": "@daily", "payload": {} }), "payload", "string"),
+        (json!({ "schedule": "@daily", "payload": "", "contentType": "a\nb" }), "contentType", "text/plain"),
+        (json!({ "schedule": "@daily", "payload": "", "timezone": "CET" }), "timezone", "no setting"),
+    ] {
+        let body = json!({ "name": "A", "type": "cron", "config": config });
+        let (status, answer) = posthaste.call("POST", "/ingest/api/v1/source", &token, Some(body)).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{config}: {answer}");
+        let wrong = &answer["detail"][0];
+        assert_eq!(wrong["loc"].as_array().unwrap().last().unwrap(), field, "{answer}");
+        assert!(wrong["msg"].as_str().unwrap().contains(said), "{config}: {answer}");
+    }
+}

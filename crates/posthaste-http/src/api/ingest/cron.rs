@@ -19,6 +19,8 @@ pub(super) fn read(fields: &mut Fields, required: bool, now: Timestamp) -> Optio
         let schedule = fields.required("schedule", schedule);
         let payload = fields.required("payload", payload);
         let content_type = fields.either(["contentType", "content_type"], content_type).value();
+        // A time zone, say, must not be passed over: its times would be others.
+        fields.nothing_else();
         let ((expression, schedule), payload) = (schedule?, payload?);
         Some(Cron { expression, schedule, payload, content_type, since: now }.to_keep())
     });
