@@ -178,6 +178,7 @@ const SOURCE_OUT: &[(&str, Kind)] = &[
     ("createdAt*", Instant),
     ("updatedAt*", Instant),
     ("appId*", Text),
+    ("provider?", Object),
 ];
 
 /// In snake case, as Svix has it.

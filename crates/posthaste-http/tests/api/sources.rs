@@ -20,6 +20,7 @@ async fn a_source_is_made_read_changed_and_deleted() {
     let (status, made) = posthaste.call("POST", SOURCES, &token, Some(body)).await;
     assert_eq!(status, StatusCode::CREATED);
     assert!(!made.to_string().contains("whsec_x"));
+    assert_eq!((&made["provider"]["evidence"], &made["provider"]["covers"]), (&json!("sdk"), &json!("all")));
     assert_eq!(
         posthaste.call("GET", &format!("{SOURCES}/pay"), &token, None).await,
         (StatusCode::OK, made.clone())

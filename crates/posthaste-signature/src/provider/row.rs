@@ -25,6 +25,18 @@ pub enum Evidence {
     Unverified,
 }
 
+impl Evidence {
+    /// As the table spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spec => "spec",
+            Self::Sdk => "sdk",
+            Self::Others => "others",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
 /// One provider of webhooks.
 #[derive(Debug, Deserialize)]
 #[non_exhaustive]

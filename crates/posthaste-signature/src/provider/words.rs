@@ -17,6 +17,17 @@ pub enum Covers {
     Nothing,
 }
 
+impl Covers {
+    /// `all`, `part` or `nothing`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Part => "part",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 impl Provider {
     /// How it signs, in a line: `hmac-sha256 of {ts}.{body} in header:Stripe-Signature, hex`.
     pub fn describe(&self) -> String {

@@ -46,8 +46,21 @@ fn out(source: &Source, state: &ApiState) -> Value {
     add("updatedAt", json!(source.updated_at.to_string()));
     add("appId", json!(source.app.to_string()));
     add("paused", json!(source.paused));
+    add("provider", json!(provider.map(facts)));
     rules::out(&source.rules, &mut out);
     Value::Object(out)
+}
+
+/// What whoever relies on the source should know of its provider: how well we know its scheme, and how much of a body
+/// the signature covers.
+fn facts(provider: &Provider) -> Value {
+    json!({
+        "name": provider.name,
+        "docs": provider.docs,
+        "evidence": provider.evidence.as_str(),
+        "covers": provider.covers().as_str(),
+        "note": provider.note,
+    })
 }
 
 fn shown(source: &Source) -> Value {
