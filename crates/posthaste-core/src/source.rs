@@ -257,6 +257,10 @@ pub struct SourceChange {
     pub paused: Option<bool>,
     /// Replaces all of it.
     pub metadata: Option<Metadata>,
+    /// Nothing changes unless the configuration is still this one.
+    pub config_was: Option<Config>,
+    /// Nothing changes unless the rules are still these.
+    pub rules_were: Option<Rules>,
 }
 
 /// A request that was not taken, kept for whoever asks why.

@@ -41,6 +41,9 @@ pub enum ChangeError {
     /// Another one has this name.
     #[error("{0} already exists")]
     Taken(&'static str),
+    /// It is no longer as whoever changes it has read it.
+    #[error("{0} was changed meanwhile: read it and try again")]
+    Outdated(&'static str),
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,

@@ -125,7 +125,8 @@ pub trait Sources: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(EnvironmentId, Source)>, StoreError>;
 
-    /// Changes a source. When one pauses, what was claimed before still goes out; when it goes on, what waited is sent
+    /// Changes a source, unless it is no longer as the change says that it was: then that is [`ChangeError::Outdated`], and
+    /// nothing changed. When one pauses, what was claimed before still goes out; when it goes on, what waited is sent
     /// at once.
     async fn change_source(
         &self,

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use posthaste_core::app::Reference;
 use posthaste_core::source::SourceChange;
 use posthaste_signature::provider::{Answer, Keys, Refusal, Request, Verified};
+use posthaste_store::ChangeError;
 
 use super::Knock;
 use super::config::ProviderConfig;
@@ -114,15 +115,27 @@ impl Knock {
 
     /// Keeps the secret that the provider gave us. The library sees to it that there was none.
     async fn learn(&self, secret: String) -> Result<(), Refused> {
-        let mut config = ProviderConfig::kept(&self.prepared.source.config);
+        let before = &self.prepared.source.config;
+        let mut config = ProviderConfig::kept(before);
         config.secrets.push(secret);
-        let change = SourceChange { config: Some(config.to_keep()), ..SourceChange::default() };
+        // The body may have taken its time: whoever held one back must not replace what was learned meanwhile.
+        let change = SourceChange {
+            config: Some(config.to_keep()),
+            config_was: Some(before.clone()),
+            ..SourceChange::default()
+        };
         let source = Reference::new(self.prepared.source.id.to_string());
         let now = self.state.clock.now();
         let changed = self.state.sources.change_source(self.prepared.environment, &source, change, now).await;
         changed.map(|_| ()).map_err(|error| {
-            tracing::error!(%error, "a secret that a provider gave could not be kept");
-            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store is not available now")
+            let reason = match error {
+                ChangeError::Outdated(_) => "the source was changed during this handshake: try again",
+                _ => {
+                    tracing::error!(%error, "a secret that a provider gave could not be kept");
+                    "the store is not available now"
+                }
+            };
+            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason)
         })
     }
 

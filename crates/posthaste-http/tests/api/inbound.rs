@@ -14,15 +14,15 @@ use sha2::Sha256;
 use crate::world::Posthaste;
 
 /// A source of GitHub's with the secret `hush`, and a handler for what it sends.
-struct Source {
-    posthaste: Posthaste,
-    token: String,
-    id: String,
-    app: String,
-    door: String,
+pub(crate) struct Source {
+    pub(crate) posthaste: Posthaste,
+    pub(crate) token: String,
+    pub(crate) id: String,
+    pub(crate) app: String,
+    pub(crate) door: String,
 }
 
-fn signature(secret: &str, body: &[u8]) -> String {
+pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body);
     let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -30,7 +30,7 @@ fn signature(secret: &str, body: &[u8]) -> String {
 }
 
 impl Source {
-    async fn of(seed: u64, body: Value) -> Self {
+    pub(crate) async fn of(seed: u64, body: Value) -> Self {
         let posthaste = Posthaste::start(seed);
         let token = posthaste.token("default").await;
         let (status, made) = posthaste.call("POST", "/ingest/api/v1/source", &token, Some(body)).await;
@@ -45,7 +45,7 @@ impl Source {
         source
     }
 
-    async fn github(seed: u64, more: Value) -> Self {
+    pub(crate) async fn github(seed: u64, more: Value) -> Self {
         let mut body = json!({ "name": "GitHub", "type": "github", "config": { "secret": "hush" } });
         for (name, value) in more.as_object().unwrap() {
             body[name] = value.clone();
@@ -53,7 +53,7 @@ impl Source {
         Self::of(seed, body).await
     }
 
-    fn request(&self, body: &[u8], delivery: &str) -> http::request::Builder {
+    pub(crate) fn request(&self, body: &[u8], delivery: &str) -> http::request::Builder {
         Request::post(&self.door)
             .header("content-type", "application/json")
             .header("x-github-event", "issues")
@@ -61,24 +61,24 @@ impl Source {
             .header("x-hub-signature-256", signature("hush", body))
     }
 
-    async fn sends(&self, body: &[u8], delivery: &str) -> Response<Vec<u8>> {
+    pub(crate) async fn sends(&self, body: &[u8], delivery: &str) -> Response<Vec<u8>> {
         self.posthaste.ask(self.request(body, delivery).body(Body::from(body.to_vec())).unwrap()).await
     }
 
-    async fn change(&self, change: Value) {
+    pub(crate) async fn change(&self, change: Value) {
         let path = format!("/ingest/api/v1/source/{}", self.id);
         let (status, answer) = self.posthaste.call("PATCH", &path, &self.token, Some(change)).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
     }
 
-    async fn kept(&self) -> Vec<Value> {
+    pub(crate) async fn kept(&self) -> Vec<Value> {
         let path = format!("/api/v1/app/{}/msg", self.app);
         let (_, page) = self.posthaste.call("GET", &path, &self.token, None).await;
         page["data"].as_array().unwrap().clone()
     }
 
     /// What was refused, newest first, once `count` refusals are kept: nobody waits for their writing.
-    async fn log(&self, count: usize) -> Vec<Value> {
+    pub(crate) async fn log(&self, count: usize) -> Vec<Value> {
         let path = format!("/ingest/api/v1/source/{}/log", self.id);
         let until = std::time::Instant::now() + Duration::from_secs(10);
         while std::time::Instant::now() < until {
@@ -93,7 +93,7 @@ impl Source {
     }
 }
 
-fn json_of(response: &Response<Vec<u8>>) -> Value {
+pub(crate) fn json_of(response: &Response<Vec<u8>>) -> Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 

@@ -7,6 +7,7 @@ mod listener;
 mod once;
 mod requests;
 mod sources;
+mod strangers;
 mod tls;
 mod world;
 

@@ -127,6 +127,7 @@ macro_rules! for_each_promise {
                 a_source_reads_back_as_it_was_made_by_id_by_uid_and_by_its_door
                 the_uid_of_a_source_is_taken_until_it_is_deleted
                 a_source_changes_in_what_the_change_names_and_nothing_else
+                a_source_that_is_no_longer_as_it_was_read_is_not_changed
                 sources_are_listed_by_id_both_ways_in_their_environment_only
                 sources_that_make_messages_of_their_own_are_read_by_page_and_no_others
                 a_source_of_another_environment_or_a_deleted_one_is_not_found

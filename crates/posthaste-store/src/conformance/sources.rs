@@ -351,6 +351,28 @@ pub async fn a_source_changes_in_what_the_change_names_and_nothing_else(world: W
     assert_eq!(changes(&world, &source, nameless).await.unwrap().uid, None);
 }
 
+pub async fn a_source_that_is_no_longer_as_it_was_read_is_not_changed(world: World) {
+    let read = world.source().await;
+    let other = Config::new("{\"secret\":\"quicker\"}".to_owned());
+    let quicker = SourceChange {
+        config: Some(other.clone()),
+        config_was: Some(read.config.clone()),
+        rules: Some(Rules { methods: vec!["PUT".to_owned()], ..Rules::default() }),
+        rules_were: Some(read.rules.clone()),
+        ..SourceChange::default()
+    };
+    let now = changes(&world, &read, quicker).await.unwrap();
+    assert_eq!((&now.config, &*now.rules.methods), (&other, &["PUT".to_owned()][..]));
+    for was in [
+        SourceChange { config_was: Some(read.config.clone()), ..SourceChange::default() },
+        SourceChange { rules_were: Some(read.rules.clone()), ..SourceChange::default() },
+    ] {
+        let late = SourceChange { config: Some(read.config.clone()), paused: Some(true), ..was };
+        assert!(matches!(changes(&world, &read, late).await, Err(ChangeError::Outdated(_))));
+    }
+    assert_eq!(behind(&world, &read.door).await, Some(now));
+}
+
 pub async fn sources_are_listed_by_id_both_ways_in_their_environment_only(world: World) {
     let mut made = vec![];
     for _ in 0..5 {

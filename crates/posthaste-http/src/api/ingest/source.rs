@@ -223,6 +223,7 @@ pub(crate) async fn put(
         rules: Some(said.rules.clone()),
         paused: Some(said.paused.unwrap_or(false)),
         metadata: Some(said.metadata.clone().unwrap_or_default()),
+        ..SourceChange::default()
     };
     match state.sources.change_source(environment, &reference, change, now).await {
         Ok(source) => Ok(json_of(StatusCode::OK, &out(&source, &state))),
@@ -258,6 +259,7 @@ pub(crate) async fn patch(
         rules: (said.rules != before.rules).then_some(said.rules),
         paused: said.paused,
         metadata: said.metadata,
+        ..SourceChange::default()
     };
     let source = state.sources.change_source(environment, &reference, change, now).await?;
     Ok(json_of(StatusCode::OK, &out(&source, &state)))

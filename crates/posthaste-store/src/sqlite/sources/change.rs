@@ -95,6 +95,11 @@ pub(super) fn change(
     now: Timestamp,
 ) -> Result<Source, ChangeError> {
     let mut source = find(work, environment, reference)?;
+    if change.config_was.is_some_and(|was| was != source.config)
+        || change.rules_were.is_some_and(|were| were != source.rules)
+    {
+        return Err(ChangeError::Outdated("the source"));
+    }
     if let Some(uid) = change.uid {
         if let Some(uid) = &uid
             && uid_is_taken(work.conn, environment, uid, source.id)?
