@@ -176,3 +176,26 @@ async fn the_endpoints_of_a_source_have_secrets_and_headers_of_their_own() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn patches_of_different_rules_do_not_undo_each_other() {
+    let posthaste = Posthaste::start(405);
+    let token = posthaste.token("default").await;
+    let body = json!({ "name": "A", "type": "generic-webhook" });
+    let (_, source) = posthaste.call("POST", SOURCES, &token, Some(body)).await;
+    let path = at(&source, "");
+    let patches = [
+        json!({ "bodyBytesMax": 100 }),
+        json!({ "rateLimit": 7 }),
+        json!({ "methods": ["PUT"] }),
+        json!({ "allowedNetworks": ["10.0.0.0/8"] }),
+    ];
+    let sent = patches.iter().map(|patch| posthaste.call("PATCH", &path, &token, Some(patch.clone())));
+    for (status, answer) in futures_util::future::join_all(sent).await {
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+    let (_, source) = posthaste.call("GET", &path, &token, None).await;
+    for (name, value) in patches.iter().flat_map(|patch| patch.as_object().unwrap()) {
+        assert_eq!(&source[name], value);
+    }
+}

@@ -27,6 +27,8 @@ use crate::extract::query::{ListOut, Query};
 use crate::inbound::config::ProviderConfig;
 use crate::state::ApiState;
 
+/// How often a change is tried that another one comes before.
+const TRIES_MAX: usize = 5;
 /// Letters of a source's name.
 const NAME_LENGTH_MAX: usize = 256;
 
@@ -247,22 +249,32 @@ pub(crate) async fn patch(
 ) -> Answer<Response> {
     let environment = caller.environment()?;
     let reference = Reference::new(source);
-    let before = state.sources.source(environment, &reference).await?;
-    let now = state.clock.now();
-    let said = read(&body, Some(&before), now)?;
-    let change = SourceChange {
-        name: said.name,
-        uid: said.uid,
-        provider: said.provider,
-        config: said.config.map(|config| cron::going_on(config, &before.config)),
-        // Only if something was said of them: two patches of different fields must not undo each other.
-        rules: (said.rules != before.rules).then_some(said.rules),
-        paused: said.paused,
-        metadata: said.metadata,
-        ..SourceChange::default()
-    };
-    let source = state.sources.change_source(environment, &reference, change, now).await?;
-    Ok(json_of(StatusCode::OK, &out(&source, &state)))
+    let mut tries_left = TRIES_MAX;
+    loop {
+        let before = state.sources.source(environment, &reference).await?;
+        let now = state.clock.now();
+        let said = read(&body, Some(&before), now)?;
+        // Only if something was said of them, and only if they still are as they were read: two patches of different
+        // fields must not undo each other.
+        let rules = (said.rules != before.rules).then_some(said.rules);
+        let config_was = said.config.as_ref().map(|_| before.config.clone());
+        let change = SourceChange {
+            name: said.name,
+            uid: said.uid,
+            provider: said.provider,
+            config: said.config.map(|config| cron::going_on(config, &before.config)),
+            config_was,
+            rules_were: rules.as_ref().map(|_| before.rules),
+            rules,
+            paused: said.paused,
+            metadata: said.metadata,
+        };
+        tries_left -= 1;
+        match state.sources.change_source(environment, &reference, change, now).await {
+            Err(ChangeError::Outdated(_)) if tries_left > 0 => {}
+            changed => return Ok(json_of(StatusCode::OK, &out(&changed?, &state))),
+        }
+    }
 }
 
 pub(crate) async fn delete(
