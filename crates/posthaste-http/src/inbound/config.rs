@@ -29,6 +29,9 @@ pub(crate) struct ProviderConfig {
     age: Age,
     #[serde(default)]
     values: Map<String, Value>,
+    /// Whether whoever asked for it said anything of secrets, be it that there is none.
+    #[serde(skip)]
+    says_secrets: bool,
 }
 
 /// How old a request may be.
@@ -53,6 +56,7 @@ impl ProviderConfig {
         let mut read = Self::default();
         for (name, value) in config {
             let name = snake_case(&name);
+            read.says_secrets |= matches!(name.as_str(), "secret" | "secrets");
             match (name.as_str(), value) {
                 (_, Value::Null) if name != "tolerance_seconds" => {}
                 ("secret", Value::String(secret)) => read.secrets.insert(0, secret),
@@ -95,6 +99,15 @@ impl ProviderConfig {
             return Err(format!("must be at most {CONFIG_BYTES_MAX} bytes"));
         }
         Ok(read)
+    }
+
+    /// The same with the secret that was learned before, where nothing is said of secrets: nobody but the provider knows
+    /// it, and whoever shook hands next would be believed in its place.
+    pub(crate) fn or_learned(mut self, provider: &str, before: &Config) -> Self {
+        if !self.says_secrets && self.secrets.is_empty() && SECRET_COMES_LATER.contains(&provider) {
+            self.secrets = Self::kept(before).secrets;
+        }
+        self
     }
 
     /// Reads what was kept.

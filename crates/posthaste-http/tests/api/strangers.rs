@@ -34,3 +34,28 @@ async fn a_handshake_that_was_held_back_does_not_replace_the_secret_that_was_lea
         assert_eq!(answer.status(), expected, "{secret}");
     }
 }
+
+#[tokio::test]
+async fn a_learned_secret_outlives_changes_that_say_nothing_of_secrets() {
+    let whole = json!({ "name": "Asana", "type": "asana", "config": {} });
+    let source = Source::of(501, whole.clone()).await;
+    let path = format!("/ingest/api/v1/source/{}", source.id);
+    let shake = |secret: &str| {
+        source
+            .posthaste
+            .ask(Request::post(&source.door).header("x-hook-secret", secret).body(Body::empty()).unwrap())
+    };
+    assert_eq!(shake("hush").await.status(), StatusCode::OK);
+    for (method, body) in [
+        ("PUT", whole),
+        ("PATCH", json!({ "config": { "toleranceSeconds": null } })),
+        ("PATCH", json!({ "type": "asana" })),
+    ] {
+        let (status, _) = source.posthaste.call(method, &path, &source.token, Some(body)).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(shake("evil").await.status(), StatusCode::FORBIDDEN, "{method}");
+    }
+    // Whoever wants to connect it anew says so.
+    source.change(json!({ "config": { "secrets": [] } })).await;
+    assert_eq!(shake("fresh").await.status(), StatusCode::OK);
+}

@@ -109,8 +109,9 @@ struct Said {
     paused: Option<bool>,
 }
 
-/// Reads it. `before`: the source that is patched, whose type and rules hold where nothing is said.
-fn read(body: &JsonBody, before: Option<&Source>, now: Timestamp) -> Answer<Said> {
+/// Reads it. `before`: the source that is patched, whose type and rules hold where nothing is said; `known`: the one that
+/// is there, whose learned secret does.
+fn read(body: &JsonBody, before: Option<&Source>, known: Option<&Source>, now: Timestamp) -> Answer<Said> {
     let mut fields = Fields::of(body)?;
     let patch = before.is_some();
     let named = title(NAME_LENGTH_MAX);
@@ -121,12 +122,18 @@ fn read(body: &JsonBody, before: Option<&Source>, now: Timestamp) -> Answer<Said
     let rules = rules::read(&mut fields, before.map(|source| source.rules.clone()).unwrap_or_default());
     let said_kind = if patch { fields.not_null("type", kind) } else { fields.required("type", kind) };
     let config = match said_kind.or_else(|| before.and_then(|source| Kind::find(&source.provider))) {
-        Some(Kind::Cron) => cron::read(&mut fields, said_kind.is_some(), now),
+        Some(Kind::Cron) => {
+            let config = cron::read(&mut fields, said_kind.is_some(), now);
+            config.map(|config| match known {
+                Some(known) => cron::going_on(config, &known.config),
+                None => config,
+            })
+        }
         Some(Kind::Provider(provider)) => {
             let given = fields.get("config", object).value();
             // A type without a config: fine for those that need none.
             let given = given.or_else(|| said_kind.map(|_| Map::new()));
-            given.and_then(|config| read_config(&mut fields, provider, config))
+            given.and_then(|config| read_config(&mut fields, provider, config, known))
         }
         None => None,
     };
@@ -143,8 +150,17 @@ fn kind(value: Value) -> Result<Kind, String> {
     })
 }
 
-fn read_config(fields: &mut Fields, provider: &Provider, config: Map<String, Value>) -> Option<Config> {
-    let read = ProviderConfig::read(provider, config);
+fn read_config(
+    fields: &mut Fields,
+    provider: &Provider,
+    config: Map<String, Value>,
+    known: Option<&Source>,
+) -> Option<Config> {
+    let known = known.filter(|known| find(&known.provider).is_some_and(|kind| kind.slug == provider.slug));
+    let read = ProviderConfig::read(provider, config).map(|config| match known {
+        Some(known) => config.or_learned(&provider.slug, &known.config),
+        None => config,
+    });
     match read.and_then(|config| config.judge(&provider.slug).map(|()| config)) {
         Ok(config) => Some(config.to_keep()),
         Err(error) => {
@@ -186,7 +202,7 @@ pub(crate) async fn list(State(state): State<Shared>, caller: Caller, query: Que
 
 pub(crate) async fn create(State(state): State<Shared>, caller: Caller, body: JsonBody) -> Answer<Response> {
     let environment = caller.environment()?;
-    let new = new_source(&state, read(&body, None, state.clock.now())?)?;
+    let new = new_source(&state, read(&body, None, None, state.clock.now())?)?;
     let source = state.sources.create_source(environment, new, state.clock.now()).await?;
     Ok(json_of(StatusCode::CREATED, &out(&source, &state)))
 }
@@ -209,35 +225,38 @@ pub(crate) async fn put(
 ) -> Answer<Response> {
     let environment = caller.environment()?;
     let reference = Reference::new(source);
-    let now = state.clock.now();
-    let mut said = read(&body, None, now)?;
-    if said.provider.as_deref() == Some(CRON)
-        && let Ok(before) = state.sources.source(environment, &reference).await
-    {
-        said.config = said.config.map(|config| cron::going_on(config, &before.config));
-    }
-    let change = SourceChange {
-        name: said.name.clone(),
-        // A body without a uid keeps the one that the path was found by.
-        uid: said.uid.clone().or_else(|| reference.id::<posthaste_core::id::SourceKind>().map(|_| None)),
-        provider: said.provider.clone(),
-        config: said.config.clone(),
-        rules: Some(said.rules.clone()),
-        paused: Some(said.paused.unwrap_or(false)),
-        metadata: Some(said.metadata.clone().unwrap_or_default()),
-        ..SourceChange::default()
-    };
-    match state.sources.change_source(environment, &reference, change, now).await {
-        Ok(source) => Ok(json_of(StatusCode::OK, &out(&source, &state))),
-        Err(ChangeError::NotFound(_)) => {
+    let mut tries_left = TRIES_MAX;
+    loop {
+        let known = match state.sources.source(environment, &reference).await {
+            Err(ChangeError::NotFound(_)) => None,
+            found => Some(found?),
+        };
+        let now = state.clock.now();
+        let mut said = read(&body, None, known.as_ref(), now)?;
+        let Some(known) = known else {
             let in_path =
                 uid_in_path("src_", reference.as_str()).ok_or_else(|| ApiError::not_found("source"))?;
             said.uid = Some(said.uid.flatten().or(Some(in_path)));
-            let new = new_source(&state, said)?;
-            let source = state.sources.create_source(environment, new, now).await?;
-            Ok(json_of(StatusCode::CREATED, &out(&source, &state)))
+            let source = state.sources.create_source(environment, new_source(&state, said)?, now).await?;
+            return Ok(json_of(StatusCode::CREATED, &out(&source, &state)));
+        };
+        let change = SourceChange {
+            name: said.name,
+            // A body without a uid keeps the one that the path was found by.
+            uid: said.uid.or_else(|| reference.id::<posthaste_core::id::SourceKind>().map(|_| None)),
+            provider: said.provider,
+            config: said.config,
+            config_was: Some(known.config),
+            rules: Some(said.rules),
+            rules_were: None,
+            paused: Some(said.paused.unwrap_or(false)),
+            metadata: Some(said.metadata.unwrap_or_default()),
+        };
+        tries_left -= 1;
+        match state.sources.change_source(environment, &reference, change, now).await {
+            Err(ChangeError::Outdated(_)) if tries_left > 0 => {}
+            changed => return Ok(json_of(StatusCode::OK, &out(&changed?, &state))),
         }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -253,7 +272,7 @@ pub(crate) async fn patch(
     loop {
         let before = state.sources.source(environment, &reference).await?;
         let now = state.clock.now();
-        let said = read(&body, Some(&before), now)?;
+        let said = read(&body, Some(&before), Some(&before), now)?;
         // Only if something was said of them, and only if they still are as they were read: two patches of different
         // fields must not undo each other.
         let rules = (said.rules != before.rules).then_some(said.rules);
@@ -262,7 +281,7 @@ pub(crate) async fn patch(
             name: said.name,
             uid: said.uid,
             provider: said.provider,
-            config: said.config.map(|config| cron::going_on(config, &before.config)),
+            config: said.config,
             config_was,
             rules_were: rules.as_ref().map(|_| before.rules),
             rules,
