@@ -1,5 +1,6 @@
 //! What a source knows of its provider: read from the API, kept as JSON, and made into a receiver.
 
+use std::fmt;
 use std::time::Duration;
 
 use posthaste_core::source::Config;
@@ -18,7 +19,7 @@ const PUBLIC: [&str; 8] =
 const SECRET_COMES_LATER: [&str; 6] = ["asana", "notion", "gusto", "circle", "ebay", "miro"];
 
 /// As it is kept.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct ProviderConfig {
     #[serde(default)]
     pub(crate) secrets: Vec<String>,
@@ -32,6 +33,13 @@ pub(crate) struct ProviderConfig {
     /// Whether whoever asked for it said anything of secrets, be it that there is none.
     #[serde(skip)]
     says_secrets: bool,
+}
+
+/// It holds secrets, so nothing of it is shown.
+impl fmt::Debug for ProviderConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProviderConfig(redacted)")
+    }
 }
 
 /// How old a request may be.
@@ -212,7 +220,7 @@ mod tests {
         assert_eq!(again.secrets, ["hush"]);
         assert_eq!(again.values["verify_token"], "quiet");
         assert_eq!(again.age, Age::Secs(60));
-        let shown = again.shown().to_string();
+        let shown = again.shown().to_string() + &format!("{again:?}");
         assert!(!shown.contains("hush") && !shown.contains("quiet"), "{shown}");
         assert_eq!(read("telnyx", json!({ "publicKey": "k" })).unwrap().shown()["publicKey"], "k");
     }
