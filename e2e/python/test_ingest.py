@@ -109,15 +109,6 @@ def test_a_source_of_every_type_is_made_and_read_back_without_its_secret(posthas
         assert public or str(value).encode() not in shown.body, shown
 
 
-def test_a_source_on_a_schedule_is_clearly_not_supported(posthaste, ingest):
-    config = {"schedule": "* * * * *", "payload": "{}"}
-    with refused(422):
-        ingest.source.create(source_in("cron", config))
-    answer = call(posthaste, "POST", "/ingest/api/v1/source", {"name": "Hourly", "type": "cron", "config": config})
-    (wrong,) = answer.json()["detail"]
-    assert wrong["loc"] == ["body", "type"] and "not supported" in wrong["msg"]
-
-
 def test_a_type_beyond_svixs_is_made_and_used_over_plain_http(posthaste):
     body = {"name": "From GitLab", "type": "gitlab", "config": {"secret": "a token"}}
     token = posthaste.new_token("beyond")
