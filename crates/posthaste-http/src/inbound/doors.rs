@@ -9,10 +9,11 @@ use posthaste_core::cron;
 use posthaste_core::source::{OnMismatch, Source};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
-use posthaste_signature::provider::{Keys, Receiver, SetupError};
+use posthaste_signature::provider::{Receiver, SetupError};
 use posthaste_store::StoreError;
 
 use super::config::ProviderConfig;
+use super::published::Published;
 use super::schema;
 use super::throttle::Throttle;
 use crate::state::ApiState;
@@ -21,10 +22,6 @@ use crate::state::ApiState;
 const DOORS_MAX: usize = 10_000;
 /// How long a change by another process may go unseen.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// How long a provider's fetched keys are used.
-const KEYS_LIFE: Duration = Duration::from_hours(1);
-/// How soon they are fetched again for a key that is not among them.
-const KEYS_AGE_MIN: Duration = Duration::from_secs(60);
 /// Refused requests that are explained and kept, per second and source, and how many at once. The rest are counted.
 const REFUSALS_PER_SECOND: u32 = 10;
 const REFUSALS_BURST: u32 = 50;
@@ -38,15 +35,7 @@ pub(crate) struct Prepared {
     pub(crate) throttle: Option<Throttle>,
     pub(crate) refusals: Throttle,
     pub(crate) explains: Throttle,
-    keys: Mutex<Fetched>,
-    /// One fetch at a time.
-    pub(crate) fetching: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-struct Fetched {
-    keys: Arc<Keys>,
-    at: Option<Timestamp>,
+    pub(crate) published: Published,
 }
 
 impl Prepared {
@@ -64,36 +53,8 @@ impl Prepared {
             refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS_BURST),
             explains: Throttle::new(REFUSALS_PER_SECOND, REFUSALS_BURST),
             source,
-            keys: Mutex::default(),
-            fetching: tokio::sync::Mutex::default(),
+            published: Published::default(),
         })
-    }
-
-    /// The keys that were fetched, unless they are too old.
-    pub(crate) fn keys(&self, now: Timestamp) -> Arc<Keys> {
-        let mut fetched = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if fetched.at.is_some_and(|at| now.since(at) > KEYS_LIFE) {
-            *fetched = Fetched::default();
-        }
-        Arc::clone(&fetched.keys)
-    }
-
-    pub(crate) fn add_key(&self, url: String, text: String, now: Timestamp) -> Arc<Keys> {
-        let mut fetched = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut keys = Keys::clone(&fetched.keys);
-        keys.insert(url, text);
-        *fetched = Fetched { keys: Arc::new(keys), at: Some(now) };
-        Arc::clone(&fetched.keys)
-    }
-
-    /// Forgets the keys, unless they were fetched just now: then a stranger's key id fetches nothing.
-    pub(crate) fn forget_keys(&self, now: Timestamp) -> bool {
-        let mut fetched = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = fetched.at.is_some_and(|at| now.since(at) > KEYS_AGE_MIN);
-        if old {
-            *fetched = Fetched::default();
-        }
-        old
     }
 }
 

@@ -6,6 +6,7 @@ mod address;
 pub(crate) mod config;
 mod dedupe;
 mod doors;
+mod published;
 mod refuse;
 pub(crate) mod schema;
 mod throttle;

@@ -17,8 +17,13 @@ pub(crate) struct Throttle {
 
 impl Throttle {
     pub(crate) fn new(per_second: u32, burst: u32) -> Self {
-        let step = 1_000_000 / i64::from(per_second.max(1));
-        Self { step, burst: step * i64::from(burst.max(1)), next: AtomicI64::new(0) }
+        Self::every(Duration::from_secs(1) / per_second.max(1), burst)
+    }
+
+    /// One in so long, and so many at once.
+    pub(crate) fn every(step: Duration, burst: u32) -> Self {
+        let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX);
+        Self { step, burst: step.saturating_mul(i64::from(burst.max(1))), next: AtomicI64::new(0) }
     }
 
     /// Takes a place, or says how long to wait for one.

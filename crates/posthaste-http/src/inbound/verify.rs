@@ -1,19 +1,33 @@
 //! Verification at the door: handshakes, keys that have to be fetched, and the reason of a refusal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use posthaste_core::app::Reference;
 use posthaste_core::source::SourceChange;
+use posthaste_core::time::Timestamp;
 use posthaste_signature::provider::{Answer, Keys, Refusal, Request, Verified};
 use posthaste_store::ChangeError;
 
 use super::Knock;
 use super::config::ProviderConfig;
+use super::published::Published;
 use super::refuse::Refused;
 
 /// How often one request may make us fetch something: a key set, and once more if it has changed.
 const FETCHES_MAX: usize = 3;
+/// How long a request waits while others fetch.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
+/// When to try again after a fetch that failed.
+const FETCH_AGAIN: Duration = Duration::from_secs(5);
+
+/// The provider has to send its request again, when its key can be had.
+fn no_key(why: &str, wait: Duration) -> Refused {
+    let reason = format!("the provider's key could not be fetched {why}");
+    let refused = Refused::new(StatusCode::SERVICE_UNAVAILABLE, "key_unavailable", reason);
+    Refused { wait: Some(wait), ..refused }
+}
 
 /// Bytes of a body that take one place among those that are explained.
 const EXPLAINED_BYTES: usize = 32 * 1024;
@@ -29,10 +43,10 @@ impl Knock {
         let request = self.request(body);
         let now = self.state.clock.now();
         let receiver = &self.prepared.receiver;
-        let first = receiver.handshake(&request, now.as_secs(), &self.prepared.keys(now))?;
+        let first = receiver.handshake(&request, now.as_secs(), &self.prepared.published.keys(now))?;
         let outcome = match first {
             Err(Refusal::KeyNeeded(_)) => {
-                self.with_keys(|keys| {
+                self.with_keys(Published::keys, |keys| {
                     receiver.handshake(&request, now.as_secs(), keys).unwrap_or(Err(Refusal::UnknownScheme))
                 })
                 .await
@@ -60,37 +74,49 @@ impl Knock {
         let request = self.request(body);
         let now = self.state.clock.now();
         let receiver = &self.prepared.receiver;
-        let mut outcome = receiver.verify(&request, now.as_secs(), &self.prepared.keys(now));
-        let changed = matches!(outcome, Err(Refusal::UnknownKey(_))) && self.prepared.forget_keys(now);
-        if changed || matches!(outcome, Err(Refusal::KeyNeeded(_))) {
-            outcome = self.with_keys(|keys| receiver.verify(&request, now.as_secs(), keys)).await?;
-        }
+        let published = &self.prepared.published;
+        let attempt = |keys: &Keys| receiver.verify(&request, now.as_secs(), keys);
+        let outcome = match attempt(&published.keys(now)) {
+            Err(Refusal::KeyNeeded(_)) => self.with_keys(Published::keys, attempt).await?,
+            Err(Refusal::UnknownKey(_)) if published.renew(now) => {
+                self.with_keys(Published::newest, attempt).await?
+            }
+            outcome => outcome,
+        };
         outcome.map_err(|why| self.explain(body, &why))
     }
 
-    /// Tries, and fetches what is asked for, until nothing more is.
+    /// Tries with what was fetched before, and fetches what is asked for, until nothing more is.
     async fn with_keys<T>(
         &self,
+        before: fn(&Published, Timestamp) -> Arc<Keys>,
         attempt: impl Fn(&Keys) -> Result<T, Refusal>,
     ) -> Result<Result<T, Refusal>, Refused> {
-        let now = self.state.clock.now();
-        let _one_at_a_time = self.prepared.fetching.lock().await;
-        let mut keys: Arc<Keys> = self.prepared.keys(now);
-        for _ in 0..FETCHES_MAX {
-            match attempt(&keys) {
-                Err(Refusal::KeyNeeded(url)) => match self.state.fetcher.fetch(&url).await {
-                    Ok(text) => keys = self.prepared.add_key(url, text, now),
-                    Err(error) => {
-                        let reason = format!("the provider's key could not be fetched from {url}: {error}");
-                        let refused =
-                            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "key_unavailable", reason);
-                        return Err(Refused { wait: Some(std::time::Duration::from_secs(5)), ..refused });
-                    }
-                },
-                outcome => return Ok(outcome),
+        let (now, published) = (self.state.clock.now(), &self.prepared.published);
+        let turn = tokio::time::timeout(TURN_WAIT_MAX, published.fetching.lock()).await;
+        let _one_at_a_time = turn.map_err(|_| no_key("yet: others are fetching", FETCH_AGAIN))?;
+        let mut keys = before(published, now);
+        let mut fetched = vec![];
+        let mut outcome = attempt(&keys);
+        while let (Err(Refusal::KeyNeeded(url)), true) = (&outcome, fetched.len() < FETCHES_MAX) {
+            let url = url.clone();
+            published
+                .may_fetch(&url, now)
+                .map_err(|wait| no_key(&format!("from {url}: too many were fetched just now"), wait))?;
+            let text = self.state.fetcher.fetch(&url).await;
+            let text = text.map_err(|error| no_key(&format!("from {url}: {error}"), FETCH_AGAIN))?;
+            Arc::make_mut(&mut keys).insert(&url, &text);
+            fetched.push((url, text));
+            outcome = attempt(&keys);
+        }
+        // What proves to be no key of the provider's is not kept, nor is it a reason to forget those that are.
+        if !matches!(outcome, Err(Refusal::UntrustedKey(_))) {
+            let in_place = !matches!(outcome, Err(Refusal::UnknownKey(_)));
+            for (url, text) in fetched {
+                published.put(url, text, in_place, now);
             }
         }
-        Ok(attempt(&keys))
+        Ok(outcome)
     }
 
     /// A refusal with the mistakes that would explain it, as far as there is time to look for them.
@@ -103,7 +129,7 @@ impl Knock {
             let found = self.prepared.receiver.explain(
                 &self.request(body),
                 now.as_secs(),
-                &self.prepared.keys(now),
+                &self.prepared.published.keys(now),
                 why,
             );
             found.iter().map(ToString::to_string).collect()

@@ -1,8 +1,13 @@
 //! The inbound door, from the side of those who know its address and not its secret.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use rcgen::{KeyPair, SigningKey as _};
 use serde_json::json;
 
 use crate::inbound::{Source, signature};
@@ -58,4 +63,101 @@ async fn a_learned_secret_outlives_changes_that_say_nothing_of_secrets() {
     // Whoever wants to connect it anew says so.
     source.change(json!({ "config": { "secrets": [] } })).await;
     assert_eq!(shake("fresh").await.status(), StatusCode::OK);
+}
+
+const SCANNING_KEYS: &str = "https://api.github.com/meta/public_keys/secret_scanning";
+
+/// Requests of GitHub's secret scanning, which names its keys, and where they are.
+struct Scanning {
+    source: Source,
+    key: KeyPair,
+}
+
+impl Scanning {
+    async fn start(seed: u64) -> Self {
+        let body = json!({ "name": "Scanning", "type": "github-secret-scanning" });
+        let scanning = Self { source: Source::of(seed, body).await, key: KeyPair::generate().unwrap() };
+        scanning.publish();
+        scanning
+    }
+
+    fn publish(&self) {
+        let key = self.key.public_key_pem();
+        let keys = json!({ "public_keys": [{ "key_identifier": "ours", "key": key, "is_current": true }] });
+        self.source.posthaste.published.at(SCANNING_KEYS, &keys.to_string());
+    }
+
+    async fn sends(&self, key_id: &str) -> StatusCode {
+        let signature = BASE64_STANDARD.encode(self.key.sign(b"[]").unwrap());
+        let request = Request::post(&self.source.door)
+            .header("github-public-key-identifier", key_id)
+            .header("github-public-key-signature", signature)
+            .body(Body::from("[]"))
+            .unwrap();
+        self.source.posthaste.ask(request).await.status()
+    }
+
+    fn fetches(&self) -> usize {
+        self.source.posthaste.published.fetched().len()
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_key_id_costs_no_key_that_verifies() {
+    let scanning = Scanning::start(502).await;
+    let published = &scanning.source.posthaste.published;
+    assert_eq!(scanning.sends("ours").await, StatusCode::OK);
+    for (case, answer) in [("nothing", None), ("nonsense", Some("<html>"))] {
+        scanning.source.posthaste.clock.advance(Duration::from_secs(61));
+        match answer {
+            None => published.gone(SCANNING_KEYS),
+            Some(text) => published.at(SCANNING_KEYS, text),
+        }
+        let before = scanning.fetches();
+        for _ in 0..20 {
+            assert_ne!(scanning.sends("another").await, StatusCode::OK, "{case}");
+            assert_eq!(scanning.sends("ours").await, StatusCode::OK, "{case}");
+        }
+        assert_eq!(scanning.fetches() - before, 1, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_key_of_the_provider_is_fetched_within_a_minute() {
+    let mut scanning = Scanning::start(503).await;
+    assert_eq!(scanning.sends("ours").await, StatusCode::OK);
+    scanning.key = KeyPair::generate().unwrap();
+    let key = scanning.key.public_key_pem();
+    let keys = json!({ "public_keys": [{ "key_identifier": "new", "key": key }] });
+    scanning.source.posthaste.published.at(SCANNING_KEYS, &keys.to_string());
+    scanning.source.posthaste.clock.advance(Duration::from_secs(61));
+    assert_eq!(scanning.sends("new").await, StatusCode::OK);
+    assert_eq!(scanning.fetches(), 2);
+}
+
+#[tokio::test]
+async fn addresses_that_strangers_name_are_fetched_seldom_and_keep_nobody_waiting() {
+    let source = Source::of(504, json!({ "name": "SNS", "type": "aws-sns" })).await;
+    let published = &source.posthaste.published;
+    let send = async |number: u32| {
+        let url = format!("https://sns.us-east-1.amazonaws.com/{number}.pem");
+        let body = json!({
+            "Type": "Notification", "Signature": "AAAA", "SignatureVersion": "1", "SigningCertURL": url,
+        });
+        let request = Request::post(&source.door).body(Body::from(body.to_string())).unwrap();
+        source.posthaste.ask(request).await
+    };
+    for number in 0..100 {
+        let answer = send(number).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers().contains_key("retry-after"));
+    }
+    assert_eq!(published.fetched().len(), 10);
+    source.posthaste.clock.advance(Duration::from_secs(60));
+    // What is no certificate is not kept.
+    published.at("https://sns.us-east-1.amazonaws.com/1.pem", "hello");
+    for _ in 0..2 {
+        assert_eq!(send(1).await.status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(published.fetched().len(), 12);
 }

@@ -53,6 +53,10 @@ impl Published {
         self.0.lock().unwrap().insert(url.to_owned(), text.to_owned());
     }
 
+    pub(crate) fn gone(&self, url: &str) {
+        self.0.lock().unwrap().remove(url);
+    }
+
     /// What was asked for.
     pub(crate) fn fetched(&self) -> Vec<String> {
         self.1.lock().unwrap().clone()
