@@ -1,7 +1,7 @@
 """Sources of Svix's type `cron`, with the official SDK."""
 
 import pytest
-from svix.api import Svix, SvixOptions
+from svix.api import IngestSourceListOptions, Svix, SvixOptions
 from svix.models import CronConfig, IngestSourceIn
 
 
@@ -19,5 +19,5 @@ def test_a_cron_source_is_made_read_and_changed(sources):
     # The SDK's generations have different words for it.
     put = getattr(sources, "upsert", None) or sources.update
     assert put("tick", IngestSourceIn(name="Tick", type="cron", config=config)).config == config
-    assert [source.id for source in sources.list().data if source.type == "cron"] == [made.id]
+    assert [source.id for source in sources.list(IngestSourceListOptions(limit=250)).data if source.type == "cron"] == [made.id]
     sources.delete("tick")
