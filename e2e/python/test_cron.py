@@ -1,7 +1,8 @@
 """Sources of Svix's type `cron`, with the official SDK."""
 
 import pytest
-from svix.api import IngestSourceListOptions, Svix, SvixOptions
+from svix.api import Svix, SvixOptions
+from svix.api.ingest_source import IngestSourceListOptions
 from svix.models import CronConfig, IngestSourceIn
 
 
