@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jsonschema::Validator;
 use posthaste_core::cron;
 use posthaste_core::source::{OnMismatch, Source};
 use posthaste_core::tenant::EnvironmentId;
@@ -14,7 +13,7 @@ use posthaste_store::StoreError;
 
 use super::config::ProviderConfig;
 use super::published::Published;
-use super::schema;
+use super::schema::{self, Compiled};
 use super::throttle::Throttle;
 use crate::state::ApiState;
 
@@ -31,7 +30,7 @@ pub(crate) struct Prepared {
     pub(crate) environment: EnvironmentId,
     pub(crate) source: Source,
     pub(crate) receiver: Receiver,
-    pub(crate) schema: Option<(Validator, OnMismatch)>,
+    pub(crate) schema: Option<(Compiled, OnMismatch)>,
     pub(crate) throttle: Option<Throttle>,
     pub(crate) refusals: Throttle,
     pub(crate) explains: Throttle,

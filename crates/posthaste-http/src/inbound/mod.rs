@@ -140,8 +140,8 @@ impl Knock {
     async fn take(&self, body: &Bytes) -> Result<Response, Refused> {
         let verified = self.verify(body).await?;
         let mut tags = vec![];
-        if let Some((validator, on_mismatch)) = &self.prepared.schema
-            && let Some(mismatch) = schema::mismatch(validator, body)
+        if let Some((schema, on_mismatch)) = &self.prepared.schema
+            && let Some(mismatch) = schema::mismatch(schema, body)
         {
             match on_mismatch {
                 OnMismatch::Reject => {
