@@ -41,6 +41,7 @@ type Shared = Arc<Served>;
 struct Served {
     api: ApiState,
     doors: inbound::Doors,
+    bench: inbound::Bench,
 }
 
 impl std::ops::Deref for Served {
@@ -54,7 +55,8 @@ impl std::ops::Deref for Served {
 /// Every route, grouped by who calls it.
 pub fn router(state: ApiState) -> Router {
     let bins = state.bins.clone();
-    let state = Arc::new(Served { api: state, doors: inbound::Doors::default() });
+    let state =
+        Arc::new(Served { api: state, doors: inbound::Doors::default(), bench: inbound::Bench::default() });
     let mut router = Routes(Router::new());
 
     // Whoever runs us.

@@ -3,6 +3,7 @@
 //! The answer never waits for the handler. What is refused is kept too, as far as limits allow, with the reason.
 
 mod address;
+mod bench;
 pub(crate) mod config;
 mod dedupe;
 mod doors;
@@ -30,6 +31,7 @@ use posthaste_signature::provider::{Answer, Verified};
 use posthaste_store::source::{NewReceived, Received};
 
 pub use address::Peer;
+pub(crate) use bench::Bench;
 pub(crate) use doors::{Doors, Prepared};
 use refuse::{Evidence, Refused};
 
@@ -69,7 +71,7 @@ pub(crate) async fn knock(
     let url = format!("{}{target}", state.settings.public_url);
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let remote = address::client(peer, &parts.headers, &state.settings.trusted_proxies);
-    Knock { state, prepared, parts, url, remote }.answer(body).await
+    Arc::new(Knock { state, prepared, parts, url, remote }).answer(body).await
 }
 
 /// The same for every door that is none: nobody learns which ones are.
@@ -78,7 +80,7 @@ fn unknown() -> Response {
 }
 
 impl Knock {
-    async fn answer(self, body: Body) -> Response {
+    async fn answer(self: Arc<Self>, body: Body) -> Response {
         if let Err(refused) = self.admit() {
             return self.refuse(refused, Bytes::new());
         }
@@ -137,20 +139,9 @@ impl Knock {
     }
 
     /// Verified, deduplicated, on disk; and only then a 2xx.
-    async fn take(&self, body: &Bytes) -> Result<Response, Refused> {
+    async fn take(self: &Arc<Self>, body: &Bytes) -> Result<Response, Refused> {
         let verified = self.verify(body).await?;
-        let mut tags = vec![];
-        if let Some((schema, on_mismatch)) = &self.prepared.schema
-            && let Some(mismatch) = schema::mismatch(schema, body)
-        {
-            match on_mismatch {
-                OnMismatch::Reject => {
-                    return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "schema_mismatch", mismatch));
-                }
-                OnMismatch::Flag => tags.extend(Tag::parse(MISMATCH_TAG)),
-            }
-        }
-        let new = self.received(body, &verified, tags);
+        let new = self.on_bench(body, move |knock, body| knock.received(body, &verified)).await?;
         let now = self.state.clock.now();
         let message = match self.state.sources.receive(new, now).await {
             Ok(Received::New { message, .. }) => {
@@ -163,11 +154,33 @@ impl Knock {
         Ok(self.delivered(body, message).await)
     }
 
-    fn received(&self, body: &Bytes, verified: &Verified, tags: Vec<Tag>) -> NewReceived {
+    /// Looks at the body, in another thread if it is a long one.
+    async fn on_bench<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: &Bytes,
+        look: impl FnOnce(&Self, &Bytes) -> T + Send + 'static,
+    ) -> T {
+        let (knock, body) = (Arc::clone(self), body.clone());
+        self.state.bench.work(body.len(), move || look(&knock, &body)).await
+    }
+
+    /// The message that a verified request becomes, unless its body is not as the source wants it.
+    fn received(&self, body: &Bytes, verified: &Verified) -> Result<NewReceived, Refused> {
+        let mut tags = vec![];
+        if let Some((schema, on_mismatch)) = &self.prepared.schema
+            && let Some(mismatch) = schema::mismatch(schema, body)
+        {
+            match on_mismatch {
+                OnMismatch::Reject => {
+                    return Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "schema_mismatch", mismatch));
+                }
+                OnMismatch::Flag => tags.extend(Tag::parse(MISMATCH_TAG)),
+            }
+        }
         let request = self.request(body);
         let Prepared { environment, source, receiver, .. } = &*self.prepared;
         let event_type = receiver.event_type(&request, verified);
-        NewReceived {
+        Ok(NewReceived {
             source: source.id,
             app: source.app,
             environment: *environment,
@@ -177,7 +190,7 @@ impl Knock {
             origin: self.origin(),
             dedupe: dedupe::key(&source.rules.dedupe, receiver, &request, verified),
             body: body.clone(),
-        }
+        })
     }
 
     fn origin(&self) -> Origin {

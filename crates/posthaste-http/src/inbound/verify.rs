@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use bytes::Bytes;
 use posthaste_core::app::Reference;
 use posthaste_core::source::SourceChange;
 use posthaste_core::time::Timestamp;
-use posthaste_signature::provider::{Answer, Keys, Refusal, Request, Verified};
+use posthaste_signature::provider::{Answer, Keys, Receiver, Refusal, Request, Verified};
 use posthaste_store::ChangeError;
 
-use super::Knock;
 use super::config::ProviderConfig;
 use super::published::Published;
 use super::refuse::Refused;
+use super::{Knock, Prepared};
+
+/// What the library is asked about a request.
+type Question<T> = fn(&Receiver, &Request<'_>, i64, &Keys) -> T;
 
 /// How often one request may make us fetch something: a key set, and once more if it has changed.
 const FETCHES_MAX: usize = 3;
@@ -39,15 +43,12 @@ impl Knock {
     }
 
     /// The answer to a handshake; `None` for a delivery.
-    pub(super) async fn shake(&self, body: &[u8]) -> Option<Result<Answer, Refused>> {
-        let request = self.request(body);
-        let now = self.state.clock.now();
-        let receiver = &self.prepared.receiver;
-        let first = receiver.handshake(&request, now.as_secs(), &self.prepared.published.keys(now))?;
-        let outcome = match first {
+    pub(super) async fn shake(self: &Arc<Self>, body: &Bytes) -> Option<Result<Answer, Refused>> {
+        let keys = self.prepared.published.keys(self.state.clock.now());
+        let outcome = match self.ask(body, keys, Receiver::handshake).await? {
             Err(Refusal::KeyNeeded(_)) => {
-                self.with_keys(Published::keys, |keys| {
-                    receiver.handshake(&request, now.as_secs(), keys).unwrap_or(Err(Refusal::UnknownScheme))
+                self.with_keys(body, Published::keys, |receiver, request, now, keys| {
+                    receiver.handshake(request, now, keys).unwrap_or(Err(Refusal::UnknownScheme))
                 })
                 .await
             }
@@ -55,7 +56,7 @@ impl Knock {
         };
         let mut answer = match outcome {
             Ok(Ok(answer)) => answer,
-            Ok(Err(why)) => return Some(Err(self.explain(body, &why))),
+            Ok(Err(why)) => return Some(Err(self.explain(body, why).await)),
             Err(refused) => return Some(Err(refused)),
         };
         if let Some(secret) = answer.learned.take()
@@ -70,34 +71,48 @@ impl Knock {
     }
 
     /// Believes the request, or says why not.
-    pub(super) async fn verify(&self, body: &[u8]) -> Result<Verified, Refused> {
-        let request = self.request(body);
-        let now = self.state.clock.now();
-        let receiver = &self.prepared.receiver;
-        let published = &self.prepared.published;
-        let attempt = |keys: &Keys| receiver.verify(&request, now.as_secs(), keys);
-        let outcome = match attempt(&published.keys(now)) {
-            Err(Refusal::KeyNeeded(_)) => self.with_keys(Published::keys, attempt).await?,
+    pub(super) async fn verify(self: &Arc<Self>, body: &Bytes) -> Result<Verified, Refused> {
+        let (now, published) = (self.state.clock.now(), &self.prepared.published);
+        let outcome = match self.ask(body, published.keys(now), Receiver::verify).await {
+            Err(Refusal::KeyNeeded(_)) => self.with_keys(body, Published::keys, Receiver::verify).await?,
             Err(Refusal::UnknownKey(_)) if published.renew(now) => {
-                self.with_keys(Published::newest, attempt).await?
+                self.with_keys(body, Published::newest, Receiver::verify).await?
             }
             outcome => outcome,
         };
-        outcome.map_err(|why| self.explain(body, &why))
+        match outcome {
+            Ok(verified) => Ok(verified),
+            Err(why) => Err(self.explain(body, why).await),
+        }
+    }
+
+    /// What the library says with these keys.
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: &Bytes,
+        keys: Arc<Keys>,
+        question: Question<T>,
+    ) -> T {
+        let now = self.state.clock.now().as_secs();
+        let look = move |knock: &Self, body: &Bytes| {
+            question(&knock.prepared.receiver, &knock.request(body), now, &keys)
+        };
+        self.on_bench(body, look).await
     }
 
     /// Tries with what was fetched before, and fetches what is asked for, until nothing more is.
-    async fn with_keys<T>(
-        &self,
+    async fn with_keys<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: &Bytes,
         before: fn(&Published, Timestamp) -> Arc<Keys>,
-        attempt: impl Fn(&Keys) -> Result<T, Refusal>,
+        question: Question<Result<T, Refusal>>,
     ) -> Result<Result<T, Refusal>, Refused> {
         let (now, published) = (self.state.clock.now(), &self.prepared.published);
         let turn = tokio::time::timeout(TURN_WAIT_MAX, published.fetching.lock()).await;
         let _one_at_a_time = turn.map_err(|_| no_key("yet: others are fetching", FETCH_AGAIN))?;
         let mut keys = before(published, now);
         let mut fetched = vec![];
-        let mut outcome = attempt(&keys);
+        let mut outcome = self.ask(body, Arc::clone(&keys), question).await;
         while let (Err(Refusal::KeyNeeded(url)), true) = (&outcome, fetched.len() < FETCHES_MAX) {
             let url = url.clone();
             published
@@ -107,7 +122,7 @@ impl Knock {
             let text = text.map_err(|error| no_key(&format!("from {url}: {error}"), FETCH_AGAIN))?;
             Arc::make_mut(&mut keys).insert(&url, &text);
             fetched.push((url, text));
-            outcome = attempt(&keys);
+            outcome = self.ask(body, Arc::clone(&keys), question).await;
         }
         // What proves to be no key of the provider's is not kept, nor is it a reason to forget those that are.
         if !matches!(outcome, Err(Refusal::UntrustedKey(_))) {
@@ -120,23 +135,22 @@ impl Knock {
     }
 
     /// A refusal with the mistakes that would explain it, as far as there is time to look for them.
-    fn explain(&self, body: &[u8], why: &Refusal) -> Refused {
+    async fn explain(self: &Arc<Self>, body: &Bytes, why: Refusal) -> Refused {
         let status = StatusCode::from_u16(why.status()).unwrap_or(StatusCode::UNAUTHORIZED);
         let now = self.state.clock.now();
         // Each try reads the body again, so a long one counts for many.
         let places = u32::try_from(1 + body.len() / EXPLAINED_BYTES).unwrap_or(u32::MAX);
-        let hints = if self.prepared.explains.take_places(places, now).is_ok() {
-            let found = self.prepared.receiver.explain(
-                &self.request(body),
-                now.as_secs(),
-                &self.prepared.published.keys(now),
-                why,
-            );
+        let refused = Refused::new(status, "not_verified", why.to_string());
+        if self.prepared.explains.take_places(places, now).is_err() {
+            return refused;
+        }
+        let (knock, body) = (Arc::clone(self), body.clone());
+        let look = move || {
+            let Prepared { receiver, published, .. } = &*knock.prepared;
+            let found = receiver.explain(&knock.request(&body), now.as_secs(), &published.keys(now), &why);
             found.iter().map(ToString::to_string).collect()
-        } else {
-            vec![]
         };
-        Refused { hints, ..Refused::new(status, "not_verified", why.to_string()) }
+        Refused { hints: self.state.bench.explain(look).await.unwrap_or_default(), ..refused }
     }
 
     /// Keeps the secret that the provider gave us. The library sees to it that there was none.
