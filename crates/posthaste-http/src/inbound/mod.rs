@@ -99,7 +99,15 @@ impl Knock {
             return response;
         }
         match self.take(&body).await {
-            Ok(response) => response,
+            Ok(response) => {
+                let delay = self.prepared.source.rules.answer.delay;
+                if !delay.is_zero() && response.headers().contains_key(MESSAGE) {
+                    // Nobody needs it any more while the answer is held back.
+                    drop(body);
+                    tokio::time::sleep(delay).await;
+                }
+                response
+            }
             Err(refused) => self.refuse(refused, body),
         }
     }
@@ -151,7 +159,7 @@ impl Knock {
             Ok(Received::Repeated { first, .. }) => first,
             Err(error) => return Ok(ApiError::from(error).into_response()),
         };
-        Ok(self.delivered(body, message).await)
+        Ok(self.delivered(body, message))
     }
 
     /// Looks at the body, in another thread if it is a long one.
@@ -205,11 +213,8 @@ impl Knock {
     }
 
     /// The source's own answer, or what its provider wants to hear.
-    async fn delivered(&self, body: &Bytes, message: MessageId) -> Response {
+    fn delivered(&self, body: &Bytes, message: MessageId) -> Response {
         let own = &self.prepared.source.rules.answer;
-        if !own.delay.is_zero() {
-            tokio::time::sleep(own.delay).await;
-        }
         let is_own = own.status != 200 || !own.headers.is_empty() || !own.body.is_empty();
         let mut answered = if is_own {
             let mut response = own.body.clone().into_response();

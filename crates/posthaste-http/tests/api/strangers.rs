@@ -1,5 +1,7 @@
 //! The inbound door, from the side of those who know its address and not its secret.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -160,4 +162,37 @@ async fn addresses_that_strangers_name_are_fetched_seldom_and_keep_nobody_waitin
         assert_eq!(send(1).await.status(), StatusCode::UNAUTHORIZED);
     }
     assert_eq!(published.fetched().len(), 12);
+}
+
+/// Bytes that say when nobody holds them any more.
+struct Watched(Arc<AtomicBool>);
+
+impl AsRef<[u8]> for Watched {
+    fn as_ref(&self) -> &[u8] {
+        b"{}"
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_held_back_holds_no_body() {
+    let source = Source::github(505, json!({ "answer": { "delayMs": 10_000 } })).await;
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let body = Body::from(Bytes::from_owner(Watched(Arc::clone(&is_gone))));
+    let answer = source.posthaste.ask(source.request(b"{}", "1").body(body).unwrap());
+    let gone = async {
+        while !is_gone.load(Ordering::Acquire) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = answer => panic!("the body was held until the answer was out"),
+        () = gone => {}
+    }
+    assert_eq!(source.kept().await.len(), 1);
 }
