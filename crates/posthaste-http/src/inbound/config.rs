@@ -118,9 +118,15 @@ impl ProviderConfig {
         self
     }
 
-    /// Reads what was kept.
+    /// Reads what was kept, or says that it cannot be read; not what it holds.
+    pub(crate) fn read_back(config: &Config) -> Result<Self, String> {
+        let read = serde_json::from_str(config.expose());
+        read.map_err(|error| format!("its configuration cannot be read, at column {}", error.column()))
+    }
+
+    /// Reads what was kept, to show it or to change it.
     pub(crate) fn kept(config: &Config) -> Self {
-        serde_json::from_str(config.expose()).unwrap_or_default()
+        Self::read_back(config).unwrap_or_default()
     }
 
     pub(crate) fn to_keep(&self) -> Config {

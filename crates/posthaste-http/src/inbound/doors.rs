@@ -8,7 +8,7 @@ use posthaste_core::cron;
 use posthaste_core::source::{OnMismatch, Source};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
-use posthaste_signature::provider::{Receiver, SetupError};
+use posthaste_signature::provider::Receiver;
 use posthaste_store::StoreError;
 
 use super::config::ProviderConfig;
@@ -38,11 +38,15 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    fn new(environment: EnvironmentId, source: Source) -> Result<Self, SetupError> {
-        let receiver = ProviderConfig::kept(&source.config).receiver(&source.provider)?;
-        // It was checked when it was set.
-        let schema = source.rules.schema.as_ref();
-        let schema = schema.and_then(|s| Some((schema::compile(&s.document).ok()?, s.on_mismatch)));
+    /// All of it was checked when it was set, and an older version may have been content with less: what cannot be read now
+    /// is never left out, or it would let in what it kept out.
+    fn new(environment: EnvironmentId, source: Source) -> Result<Self, String> {
+        let config = ProviderConfig::read_back(&source.config)?;
+        let receiver = config.receiver(&source.provider).map_err(|error| error.to_string())?;
+        let schema = match &source.rules.schema {
+            Some(schema) => Some((schema::compile(&schema.document)?, schema.on_mismatch)),
+            None => None,
+        };
         let rate = source.rules.rate_per_second.map(|rate| u32::from(rate.get()));
         Ok(Self {
             environment,
@@ -87,15 +91,16 @@ impl Doors {
             self.lock().remove(&hash);
             return Ok(None);
         };
-        let before = self.lock().get(&hash).map(|kept| Arc::clone(&kept.prepared));
+        let (before, id) = (self.lock().get(&hash).map(|kept| Arc::clone(&kept.prepared)), source.id);
         let prepared = match before {
             // Nothing changed: keep the throttle's and the keys' memory.
             Some(before) if before.source == source => before,
             _ => match Prepared::new(environment, source) {
                 Ok(prepared) => Arc::new(prepared),
-                Err(error) => {
-                    tracing::error!(%error, "a source cannot be used");
-                    return Ok(None);
+                Err(why) => {
+                    self.lock().remove(&hash);
+                    // Ours to mend: the provider is to send it again, and not to hear that there is no such door.
+                    return Err(StoreError::Corrupt { table: "source", detail: format!("{id}: {why}") });
                 }
             },
         };

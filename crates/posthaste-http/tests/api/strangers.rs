@@ -9,6 +9,10 @@ use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use posthaste_core::app::Reference;
+use posthaste_core::source::{Config, OnMismatch, Rules, Schema, SourceChange};
+use posthaste_core::time::Clock as _;
+use posthaste_store::{Directory as _, Sources as _};
 use rcgen::{KeyPair, SigningKey as _};
 use serde_json::json;
 
@@ -195,4 +199,27 @@ async fn an_answer_that_is_held_back_holds_no_body() {
         () = gone => {}
     }
     assert_eq!(source.kept().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_read_is_away_and_lets_nothing_in() {
+    let source = Source::of(506, json!({ "name": "Asana", "type": "asana", "config": {} })).await;
+    let store = &source.posthaste.store;
+    let now = source.posthaste.clock.now();
+    let environment = store.environment("default", now).await.unwrap().id;
+    let schema = Schema { document: "{".to_owned(), on_mismatch: OnMismatch::Reject };
+    let unread = Config::new("{".to_owned());
+    for change in [
+        SourceChange {
+            rules: Some(Rules { schema: Some(schema), ..Rules::default() }),
+            ..SourceChange::default()
+        },
+        SourceChange { rules: Some(Rules::default()), config: Some(unread), ..SourceChange::default() },
+        SourceChange { provider: Some("gone".to_owned()), ..SourceChange::default() },
+    ] {
+        let id = Reference::new(source.id.clone());
+        store.change_source(environment, &id, change, now).await.unwrap();
+        let shake = Request::post(&source.door).header("x-hook-secret", "hush").body(Body::empty()).unwrap();
+        assert_eq!(source.posthaste.ask(shake).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
 }
