@@ -200,3 +200,28 @@ fn an_empty_secret_is_not_learned() {
         assert!(!matches!(answer, Some(Ok(_))), "{provider}: {answer:?}");
     }
 }
+
+#[test]
+fn what_we_sign_for_whoever_asks_is_no_event() {
+    let twitter = receiver("twitter", "hush");
+    for (body, is_event) in [("AAAA", false), ("{\"for_user_id\":\"1\"}", true)] {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"hush");
+        let tag = ring::hmac::sign(&key, body.as_bytes());
+        let tag = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, tag);
+        let sent = headers(&[("x-twitter-webhooks-signature", &format!("sha256={tag}"))]);
+        assert_eq!(verdict(&twitter, &sent, body.as_bytes()).is_ok(), is_event, "{body}");
+    }
+    let settings = Settings {
+        secrets: vec!["hush".to_owned()],
+        values: serde_json::from_value(serde_json::json!({ "public_key": "public" })).unwrap(),
+        ..Settings::default()
+    };
+    let braintree = Receiver::new("braintree", settings).unwrap();
+    let challenge = "20f9f8ed05f77439fe955c977e4c8a53";
+    let url = format!("https://example.com/in?bt_challenge={challenge}");
+    let request = Request { method: "GET", url: &url, headers: &HeaderMap::new(), body: b"" };
+    let signed = braintree.handshake(&request, NOW, &Keys::default()).unwrap().unwrap().body;
+    let forged = form_of(&[("bt_signature", &signed), ("bt_payload", challenge)]);
+    let refusal = verdict(&braintree, &HeaderMap::new(), &forged).unwrap_err();
+    assert!(refusal.to_string().contains("a notification"), "{refusal}");
+}

@@ -22,6 +22,24 @@ const ECHO_BYTES_MAX: usize = 4_096;
 /// The longest challenge that is answered with our HMAC of it.
 const SIGNED_BYTES_MAX: usize = 128;
 
+/// Those who have bodies and challenges signed under one secret.
+const SIGN_BOTH: [&str; 3] = ["linkedin", "smartcar", "twitter"];
+
+/// Whether a body may be a challenge that we signed for whoever asked: then its signature says nothing. No event is one.
+pub(crate) fn may_be_challenge(provider: &str, body: &[u8]) -> bool {
+    SIGN_BOTH.contains(&provider) && is_signable(body)
+}
+
+fn is_signable(challenge: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.=+/".contains(byte);
+    challenge.len() <= SIGNED_BYTES_MAX && challenge.iter().all(plain)
+}
+
+/// The challenges of Braintree, which are no notifications: those are much longer.
+pub(crate) fn is_braintrees(challenge: &str) -> bool {
+    (20..=32).contains(&challenge.len()) && challenge.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 type Outcome = Option<Result<Answer, Refusal>>;
 
 /// See [`Receiver::handshake`].
@@ -85,8 +103,7 @@ impl Shake<'_, '_> {
     /// A challenge that is answered with our HMAC of it. Letters and digits only: signing anything else would sign
     /// forged bodies for whoever asks, where the provider signs bodies in the same way.
     fn signable(challenge: String) -> Option<String> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=+/".contains(&byte);
-        (challenge.len() <= SIGNED_BYTES_MAX && challenge.bytes().all(plain)).then_some(challenge)
+        is_signable(challenge.as_bytes()).then_some(challenge)
     }
 
     fn setting(&self, name: &str) -> Option<String> {
@@ -151,9 +168,7 @@ impl Shake<'_, '_> {
             "braintree" => {
                 let challenge = self.query("bt_challenge")?;
                 // Twenty to 32 hex digits: signing anything else would sign notifications for whoever asks.
-                let proper =
-                    (20..=32).contains(&challenge.len()) && challenge.bytes().all(|b| b.is_ascii_hexdigit());
-                if !proper {
+                if !is_braintrees(&challenge) {
                     return Some(Err(Refusal::malformed("bt_challenge", "20 to 32 hex digits")));
                 }
                 let secret = self.receiver.settings.secrets.first()?;

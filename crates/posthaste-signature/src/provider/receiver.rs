@@ -282,7 +282,14 @@ impl Receiver {
 
     /// Believes a request or says why not. `now` is in seconds since 1970.
     pub fn verify(&self, request: &Request<'_>, now: i64, keys: &Keys) -> Result<Verified, Refusal> {
-        self.check.check(request, now, keys)
+        let verified = self.check.check(request, now, keys)?;
+        if handshake::may_be_challenge(&self.provider.slug, request.body) {
+            return Err(Refusal::malformed(
+                "the body",
+                "an event: anybody can have so plain a text signed, as a challenge",
+            ));
+        }
+        Ok(verified)
     }
 
     /// The answer to a request that only asks whether we are there and are who we say; `None` for a delivery.

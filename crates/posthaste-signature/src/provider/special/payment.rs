@@ -9,6 +9,7 @@ use super::statement::{Statement, header, items, signatures};
 use crate::encoding::{from_base64, from_hex};
 use crate::provider::checks::{Check, Macs};
 use crate::provider::digest::Hash;
+use crate::provider::handshake::is_braintrees;
 use crate::provider::json::Path;
 use crate::provider::keys::Keys;
 use crate::provider::receiver::{Settings, SetupError, Verified};
@@ -194,6 +195,12 @@ impl Check for BraintreeCheck {
             Ok(value)
         };
         let (pairs, payload) = (field("bt_signature")?, field("bt_payload")?);
+        if is_braintrees(&payload) {
+            return Err(Refusal::malformed(
+                "the form field bt_payload",
+                "a notification: anybody can have a challenge signed",
+            ));
+        }
         if !pairs.contains('|') {
             return Err(Refusal::malformed(place, "`public_key|signature` pairs"));
         }
