@@ -15,8 +15,8 @@ const CONFIG_BYTES_MAX: usize = 64 * 1024;
 /// Settings that are no secrets: shown again to whoever asks for the source.
 const PUBLIC: [&str; 8] =
     ["public_key", "header", "query", "hash", "encoding", "variant", "key_url", "timestamp_grace_seconds"];
-/// Providers that give us the secret in their handshake, or show it only after it.
-const SECRET_COMES_LATER: [&str; 6] = ["asana", "notion", "gusto", "circle", "ebay", "miro"];
+/// Providers that give us the secret in their handshake, or show it only after it; of Amazon SNS, it is the topic.
+const SECRET_COMES_LATER: [&str; 7] = ["asana", "aws-sns", "notion", "gusto", "circle", "ebay", "miro"];
 
 /// As it is kept.
 #[derive(Clone, Default, Serialize, Deserialize)]

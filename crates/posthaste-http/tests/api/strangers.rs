@@ -16,7 +16,7 @@ use posthaste_store::{Directory as _, Sources as _};
 use rcgen::{KeyPair, SigningKey as _};
 use serde_json::json;
 
-use crate::inbound::{Source, signature};
+use crate::inbound::{Source, json_of, signature};
 
 /// A body that ends when the test says so.
 fn held_back() -> (tokio::sync::oneshot::Sender<Bytes>, Body) {
@@ -222,4 +222,37 @@ async fn a_source_that_cannot_be_read_is_away_and_lets_nothing_in() {
         let shake = Request::post(&source.door).header("x-hook-secret", "hush").body(Body::empty()).unwrap();
         assert_eq!(source.posthaste.ask(shake).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
+}
+
+/// A request of Amazon's as it was sent, and the certificate that it names.
+fn of_amazon(id: &str) -> (serde_json::Value, String, String) {
+    let vectors = include_str!("../../../posthaste-signature/tests/fixtures/provider_vectors.jsonl");
+    let line = vectors.lines().find(|line| line.starts_with(&format!("{{\"id\":\"aws-sns/{id}\""))).unwrap();
+    let vector: serde_json::Value = serde_json::from_str(line).unwrap();
+    let (url, pem) = vector["config"]["certs"].as_object().unwrap().iter().next().unwrap();
+    let body = BASE64_STANDARD.decode(vector["body_base64"].as_str().unwrap()).unwrap();
+    (serde_json::from_slice(&body).unwrap(), url.clone(), pem.as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn once_a_topic_of_amazons_is_subscribed_no_other_is_believed() {
+    let source = Source::of(507, json!({ "name": "SNS", "type": "aws-sns" })).await;
+    let (subscription, url, pem) = of_amazon("handshake/subscription-confirmation");
+    source.posthaste.published.at(&url, &pem);
+    let send = async |body: &serde_json::Value| {
+        let request = Request::post(&source.door).body(Body::from(body.to_string())).unwrap();
+        source.posthaste.ask(request).await
+    };
+    let (notification, ..) = of_amazon("valid-v2");
+    let mut foreign = notification.clone();
+    foreign["TopicArn"] = json!("arn:aws:sns:us-east-1:666666666666:Theirs");
+    assert!(json_of(&send(&foreign).await)["detail"].as_str().unwrap().contains("Signature"));
+    assert_eq!(send(&subscription).await.status(), StatusCode::OK);
+    let refused = send(&foreign).await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    assert!(json_of(&refused)["detail"].as_str().unwrap().contains("TopicArn"));
+    foreign["Type"] = json!("SubscriptionConfirmation");
+    foreign["SubscribeURL"] = subscription["SubscribeURL"].clone();
+    assert_eq!(send(&foreign).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(send(&notification).await.status(), StatusCode::OK);
 }

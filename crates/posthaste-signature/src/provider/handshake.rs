@@ -12,7 +12,7 @@ use super::json::Path;
 use super::keys::{Keys, https_host_and_path};
 use super::receiver::Receiver;
 use super::refusal::Refusal;
-use super::special::{is_sns_host, lark_decrypted};
+use super::special::{is_sns_host, lark_decrypted, sns_topics};
 use super::{Request, form};
 use crate::encoding::{push_base64, to_hex};
 
@@ -358,7 +358,9 @@ impl Shake<'_, '_> {
         if !https_host_and_path(&url).is_some_and(|(host, _)| is_sns_host(host)) {
             return Some(Err(Refusal::untrusted_key(&url)));
         }
-        Some(self.verified(|| Answer { then_get: Some(url), ..Answer::status(200) }))
+        // Amazon signs for every account: from the first topic on, another is a stranger's.
+        let learned = sns_topics(&self.receiver.settings).is_empty().then(|| self.body("TopicArn")).flatten();
+        Some(self.verified(|| Answer { then_get: Some(url), learned, ..Answer::status(200) }))
     }
 
     /// The abuse protection of CloudEvents' HTTP webhooks, §4.1.

@@ -38,11 +38,17 @@ fn at<'k>(own: Option<&'k Keys>, fetched: &'k Keys, url: &str) -> Result<&'k str
 /// Amazon SNS (<https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>).
 struct SnsCheck {
     certs: Option<Keys>,
-    topic: Option<String>,
+    /// Those that are believed; none: all are, and anybody can have a topic.
+    topics: Vec<String>,
 }
 
 pub(super) fn sns_check(settings: &Settings) -> Box<dyn Check> {
-    Box::new(SnsCheck { certs: configured(settings), topic: settings.text("topic_arn") })
+    Box::new(SnsCheck { certs: configured(settings), topics: sns_topics(settings) })
+}
+
+/// The topics that are configured, or were learned when the first one was subscribed.
+pub(in crate::provider) fn sns_topics(settings: &Settings) -> Vec<String> {
+    settings.text("topic_arn").map_or_else(|| settings.secrets.clone(), |topic| vec![topic])
 }
 
 /// `https://sns.<region>.amazonaws.com[.cn]/….pem` and nothing else.
@@ -77,8 +83,8 @@ impl Check for SnsCheck {
         if !is_sns_certificate(&url) {
             return Err(Refusal::untrusted_key(&url));
         }
-        if self.topic.is_some() && self.topic != text("TopicArn") {
-            return Err(Refusal::Claim("TopicArn".to_owned()));
+        if !self.topics.is_empty() && !self.topics.contains(&member("TopicArn")?) {
+            return Err(Refusal::WrongToken("TopicArn in the JSON body".to_owned()));
         }
         let names: &[&str] = match member("Type")?.as_str() {
             "Notification" => &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"],

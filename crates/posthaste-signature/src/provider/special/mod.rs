@@ -14,7 +14,7 @@ use super::checks::Check;
 use super::digest::Hash;
 use super::receiver::{Settings, SetupError};
 use super::row::{SchemeRow, SecretForm};
-pub(super) use certificate::is_sns_host;
+pub(super) use certificate::{is_sns_host, sns_topics};
 pub(super) use lark::decrypted as lark_decrypted;
 use statement::StatementCheck;
 
