@@ -124,6 +124,7 @@ async fn what_cannot_be_is_refused_with_the_field_and_the_way_out() {
         (json!({ "answer": { "headers": { "Set-Cookie": "a" } } }), "headers", "no header that can be set"),
         (json!({ "answer": { "headers": { "x": "a\nb" } } }), "headers", "character"),
         (json!({ "answer": { "delayMs": 60_000 } }), "delayMs", "10000"),
+        (json!({ "answer": { "status": 204, "body": "taken" } }), "body", "no body with the status 204"),
     ] {
         let mut body = json!({ "name": "A", "type": "github", "config": { "secret": "s" } });
         for (name, value) in change.as_object().unwrap() {

@@ -13,6 +13,8 @@ use crate::extract::fields::{Fields, integer, object, string};
 const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Headers.
 const HEADERS_MAX: usize = 20;
+/// Statuses whose answers have no body (RFC 9110 §15.3.5 and §15.3.6).
+const BODILESS: [u16; 2] = [204, 205];
 /// Headers that frame the answer, which are ours, and cookies, which no provider needs.
 const OURS: [&str; 6] =
     ["connection", "content-length", "date", "set-cookie", "transfer-encoding", "posthaste-message"];
@@ -23,10 +25,14 @@ pub(super) fn read(fields: &mut Fields) -> Answer {
     let longest = i64::try_from(ANSWER_DELAY_MAX.as_millis()).unwrap_or(i64::MAX);
     let status = fields.not_null("status", status).unwrap_or(usual.status);
     let delay_ms = fields.not_null("delayMs", integer(0..=longest)).unwrap_or(0);
+    let body = fields.not_null("body", body).unwrap_or_default();
+    if BODILESS.contains(&status) && !body.is_empty() {
+        fields.wrong("body", format!("must be empty: HTTP has no body with the status {status}"));
+    }
     Answer {
         status,
         headers: fields.not_null("headers", headers).unwrap_or_default(),
-        body: fields.not_null("body", body).unwrap_or_default(),
+        body,
         delay: Duration::from_millis(delay_ms.unsigned_abs()),
     }
 }
