@@ -18,6 +18,9 @@ use super::doors::Prepared;
 use crate::Shared;
 use crate::error::json_of;
 
+/// Letters of a reason that are kept, hints included.
+const REASON_LETTERS_MAX: usize = 4_000;
+
 /// Why a request is not taken.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -75,7 +78,8 @@ pub(crate) fn keep(state: &Shared, prepared: &Arc<Prepared>, refused: &Refused, 
         source: prepared.source.id,
         at: now,
         status: refused.status.as_u16(),
-        reason: reason.collect::<Vec<_>>().join(". "),
+        // Some of it is the sender's: what we kept would be as long as the sender likes.
+        reason: reason.collect::<Vec<_>>().join(". ").chars().take(REASON_LETTERS_MAX).collect(),
         body_bytes_count: evidence.body.len() as u64,
         // A copy, so that the rest of a large body is not held by its beginning.
         body: Bytes::copy_from_slice(&evidence.body[..evidence.body.len().min(REFUSAL_BODY_BYTES_MAX)]),
