@@ -65,6 +65,13 @@ impl Knock {
             return Some(Err(refused));
         }
         if let Some(url) = answer.then_get.take() {
+            // The same request may be sent again and again.
+            let may = self.prepared.published.may_fetch(&url, self.state.clock.now());
+            if let Err(wait) = may {
+                let reason = "too many subscriptions were confirmed just now";
+                let refused = Refused::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason);
+                return Some(Err(Refused { wait: Some(wait), ..refused }));
+            }
             self.confirm(url);
         }
         Some(Ok(answer))

@@ -256,3 +256,19 @@ async fn once_a_topic_of_amazons_is_subscribed_no_other_is_believed() {
     assert_eq!(send(&foreign).await.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(send(&notification).await.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_confirmation_that_is_sent_again_and_again_is_not_fetched_each_time() {
+    let source = Source::of(508, json!({ "name": "SNS", "type": "aws-sns" })).await;
+    let (subscription, url, pem) = of_amazon("handshake/subscription-confirmation");
+    source.posthaste.published.at(&url, &pem);
+    let mut statuses = vec![];
+    for _ in 0..100 {
+        let request = Request::post(&source.door).body(Body::from(subscription.to_string())).unwrap();
+        statuses.push(source.posthaste.ask(request).await.status());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((statuses[0], statuses[99]), (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE));
+    // Ten, and two before the topic was learned.
+    assert_eq!(source.posthaste.published.fetched().len(), 12);
+}
