@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 /// The key of a verified request; `None`: it is new, whatever it holds.
 ///
-/// A provider that names its deliveries is believed. One that does not is known by the body, unless nobody signs it
+/// A provider that names its deliveries is believed, for each type of event apart: what many call an id is that of a
+/// call, a message or an alert, of which several things are told. One that names none is known by the body, unless nobody signs it
 /// or the operator chose the scheme: a heartbeat may well say the same twice and mean it.
 pub(crate) fn key(
     dedupe: &Dedupe,
@@ -22,7 +23,10 @@ pub(crate) fn key(
         DedupeBy::Header(name) => hash("header", header(request.headers, name)?),
         DedupeBy::Json(path) => hash("json", json_text(request.body, path)?.as_bytes()),
         DedupeBy::Provider => match receiver.delivery_id(request, verified) {
-            Some(id) => hash("id", id.as_bytes()),
+            Some(id) => {
+                let event_type = receiver.event_type(request, verified).unwrap_or_default();
+                hash("id", format!("{id}\0{event_type}").as_bytes())
+            }
             None if is_plain(receiver) => return None,
             None => hash("body", request.body),
         },

@@ -174,6 +174,19 @@ async fn a_delivery_that_comes_again_gets_the_same_answer_and_is_no_second_messa
 }
 
 #[tokio::test]
+async fn two_things_that_are_told_of_one_id_are_two_messages() {
+    let vapi = json!({ "name": "Vapi", "type": "vapi", "config": { "secret": "hush" } });
+    let source = Source::of(319, vapi).await;
+    for (kind, count) in [("status-update", 1), ("end-of-call-report", 2), ("status-update", 2)] {
+        let body = json!({ "message": { "type": kind, "call": { "id": "call-1" } } }).to_string();
+        let request = Request::post(&source.door).header("x-vapi-secret", "hush");
+        let answer = source.posthaste.ask(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{}", String::from_utf8_lossy(answer.body()));
+        assert_eq!(source.kept().await.len(), count, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn fifty_copies_at_once_are_one_message() {
     let source = Source::github(304, json!({})).await;
     let sends = (0..50).map(|_| source.sends(b"{}", "d-1"));
