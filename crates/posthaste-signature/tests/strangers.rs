@@ -225,3 +225,32 @@ fn what_we_sign_for_whoever_asks_is_no_event() {
     let refusal = verdict(&braintree, &HeaderMap::new(), &forged).unwrap_err();
     assert!(refusal.to_string().contains("a notification"), "{refusal}");
 }
+
+/// A token under HMAC-SHA256, with the claims that FusionAuth's has.
+fn token(header: &str, key: &str, body: &[u8]) -> String {
+    use base64::Engine as _;
+    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+    let hash = BASE64_STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, body));
+    let claims = format!(r#"{{"request_body_sha256":"{hash}"}}"#);
+    let signed =
+        format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header), BASE64_URL_SAFE_NO_PAD.encode(claims));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes());
+    let tag = BASE64_URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, signed.as_bytes()));
+    format!("{signed}.{tag}")
+}
+
+#[test]
+fn nobody_signs_with_a_public_key_that_was_configured_as_the_secret() {
+    let public = rcgen::KeyPair::generate().unwrap().public_key_pem();
+    for (secret, is_believed) in [("hush", true), (public.as_str(), false)] {
+        let sent = headers(&[("x-fusionauth-signature-jwt", &token(r#"{"alg":"HS256"}"#, secret, b"{}"))]);
+        assert_eq!(verdict(&receiver("fusionauth", secret), &sent, b"{}").is_ok(), is_believed, "{secret}");
+    }
+}
+
+#[test]
+fn a_token_with_an_extension_that_must_be_understood_is_refused() {
+    let token = token(r#"{"alg":"HS256","crit":["exp"],"exp":1}"#, "hush", b"{}");
+    let sent = headers(&[("x-fusionauth-signature-jwt", &token)]);
+    assert!(verdict(&receiver("fusionauth", "hush"), &sent, b"{}").is_err());
+}

@@ -84,6 +84,11 @@ impl Published {
     }
 }
 
+/// Whether what was configured as the secret is a public key: taken for the key of an HMAC, everybody could sign with it.
+fn is_public(secret: &str) -> bool {
+    PublicKey::from_pem(secret).is_some()
+}
+
 fn of_jwks(jwks: &Value) -> Option<Vec<(Option<String>, PublicKey)>> {
     let list = match jwks.get("keys") {
         Some(keys) => keys.as_array()?.as_slice(),
@@ -131,6 +136,10 @@ impl<'a> Jws<'a> {
             return None;
         }
         let header: Value = serde_json::from_slice(&from_base64url(header)?).ok()?;
+        // What must be understood and is not makes a token invalid (RFC 7515 §4.1.11), and we understand none of it.
+        if header.get("crit").is_some() {
+            return None;
+        }
         let payload = from_base64url(payload)?;
         Some(Self { signed, header, payload, signature: from_base64url(signature)? })
     }
@@ -201,7 +210,8 @@ impl JwtCheck {
         let takes_hmac = algorithms.iter().any(|name| name.starts_with("HS"));
         let has_keys = matches!(row.secret, SecretForm::Jwks | SecretForm::Pem)
             || settings.values.contains_key("jwks")
-            || (row.secret == SecretForm::Utf8OrJwks && settings.secrets.is_empty());
+            || (row.secret == SecretForm::Utf8OrJwks
+                && (settings.secrets.is_empty() || settings.secrets.iter().any(|secret| is_public(secret))));
         let secrets = if takes_hmac && !has_keys { settings.keys(SecretForm::Utf8)? } else { vec![] };
         let keys = if has_keys { Some(Published::new(row, settings)?) } else { None };
         let mut claims = BTreeMap::new();
