@@ -1,6 +1,6 @@
 //! Whose address counts: the connection's, or what a trusted proxy says.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use posthaste_core::source::IpNet;
@@ -20,13 +20,19 @@ pub(crate) fn client(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet
     let texts: Vec<&str> = values.iter().filter_map(|value| value.to_str().ok()).collect();
     // Each proxy adds whom it saw at the end, so the list is read from there.
     for written in texts.iter().rev().flat_map(|text| text.rsplit(',')) {
-        let Ok(address) = written.trim().parse::<IpAddr>() else { break };
+        let Some(address) = address_of(written.trim()) else { break };
         client = plain(address);
         if !is_trusted(client) {
             break;
         }
     }
     Some(client)
+}
+
+/// Some proxies write the port as well.
+fn address_of(written: &str) -> Option<IpAddr> {
+    let with_port = || written.parse::<SocketAddr>().ok().map(|address| address.ip());
+    written.parse().ok().or_else(with_port)
 }
 
 /// An IPv4 address that is written as IPv6 is an IPv4 address.
@@ -58,5 +64,13 @@ mod tests {
             "203.0.113.9"
         );
         assert_eq!(seen("192.0.2.1", &["nonsense"], &["192.0.2.0/24"]), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_port_behind_an_address_is_no_reason_not_to_read_it() {
+        for written in ["203.0.113.9:4711", "203.0.113.9:4711, 192.0.2.7:80"] {
+            assert_eq!(seen("192.0.2.1", &[written], &["192.0.2.0/24"]), "203.0.113.9");
+        }
+        assert_eq!(seen("192.0.2.1", &["[2001:db8::9]:4711"], &["192.0.2.0/24"]), "2001:db8::9");
     }
 }
