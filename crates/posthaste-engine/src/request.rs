@@ -91,7 +91,8 @@ fn headers_of(origin: &Origin) -> HeaderMap {
         let Ok(name) = name.parse::<HeaderName>() else { continue };
         let of_its_connection = OF_ITS_CONNECTION.contains(&name.as_str())
             || name.as_str().starts_with("proxy-")
-            || listed.iter().any(|listed| listed.eq_ignore_ascii_case(name.as_str()));
+            || listed.iter().any(|listed| listed.eq_ignore_ascii_case(name.as_str()))
+            || is_in_disguise(&name);
         let (Some(name), Ok(value)) = (in_our_place(name), HeaderValue::from_bytes(value)) else { continue };
         // More than a map can hold is more than any server takes.
         if !of_its_connection && headers.try_append(name, value).is_err() {
@@ -106,6 +107,16 @@ fn listed_by_connection(origin: &Origin) -> Vec<&str> {
     let connection = origin.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
     let values = connection.filter_map(|(_, value)| std::str::from_utf8(value).ok());
     values.flat_map(|value| value.split(',')).map(str::trim).collect()
+}
+
+/// Many receivers read `webhook_id` as `webhook-id` (as CGI's `HTTP_WEBHOOK_ID`): such a name would be believed in the place
+/// of one that is ours, or taken for the length of the body.
+fn is_in_disguise(name: &HeaderName) -> bool {
+    let plain = name.as_str().replace('_', "-");
+    let means_something = OURS.iter().any(|ours| ours.as_str() == plain)
+        || OF_ITS_CONNECTION.contains(&plain.as_str())
+        || plain.starts_with(DISPLACED);
+    name.as_str().contains('_') && means_something
 }
 
 /// Under which name a header is passed on: that of a signature is ours now. A name of that other kind is passed on for

@@ -168,6 +168,21 @@ fn our_signature_takes_the_place_of_the_providers_which_goes_out_under_another_n
 }
 
 #[test]
+fn names_that_a_receiver_could_take_for_others_are_left_out() {
+    let outbound = sent(origin(&[
+        ("webhook_id", b"msg_forged"),
+        ("svix-id", b"msg_svix"),
+        ("svix_signature", b"v1,AAAA"),
+        ("posthaste_original_svix_id", b"msg_forged"),
+        ("content_length", b"0"),
+        ("transfer-encoding", b"chunked"),
+        ("transfer_encoding", b"chunked"),
+        ("x_other", b"1"),
+    ]));
+    assert_eq!(passed_on(&outbound), ["posthaste-original-svix-id", "x_other"]);
+}
+
+#[test]
 fn an_endpoints_own_headers_replace_the_providers_and_never_a_signature() {
     let came = origin(&[("Content-Type", b"text/plain"), ("X-A", b"1"), ("X-A", b"2"), ("User-Agent", b"p")]);
     let own = [("content-type", "text/html"), ("x-a", "own"), ("user-agent", "me"), ("webhook-id", "own")];
