@@ -55,11 +55,18 @@ pub(crate) async fn read(body: axum::body::Body, limit: usize) -> Answer<Bytes> 
     if body.size_hint().lower() > limit as u64 {
         return Err(ApiError::too_large(limit));
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(limit)),
-        Err(error) if TooSlow::caused(&*error) => Err(ApiError::TooSlow),
-        Err(_) => Err(ApiError::bad_request("the body broke off before its end")),
+    let read = Limited::new(body, limit).collect().await;
+    read.map(http_body_util::Collected::to_bytes).map_err(|error| not_read(&*error, limit))
+}
+
+/// Why a body within a limit could not be read.
+pub(crate) fn not_read(error: &(dyn std::error::Error + Send + Sync + 'static), limit: usize) -> ApiError {
+    if error.is::<LengthLimitError>() {
+        ApiError::too_large(limit)
+    } else if TooSlow::caused(error) {
+        ApiError::TooSlow
+    } else {
+        ApiError::bad_request("the body broke off before its end")
     }
 }
 

@@ -15,6 +15,7 @@ use super::config::ProviderConfig;
 use super::published::Published;
 use super::schema::{self, Compiled};
 use super::throttle::Throttle;
+use super::under_way::UnderWay;
 use crate::state::ApiState;
 
 /// Doors that are kept; past that all are forgotten, which costs one read each.
@@ -35,6 +36,7 @@ pub(crate) struct Prepared {
     pub(crate) refusals: Throttle,
     pub(crate) explains: Throttle,
     pub(crate) published: Published,
+    pub(crate) under_way: UnderWay,
 }
 
 impl Prepared {
@@ -57,6 +59,7 @@ impl Prepared {
             explains: Throttle::new(REFUSALS_PER_SECOND, REFUSALS_BURST),
             source,
             published: Published::default(),
+            under_way: UnderWay::default(),
         })
     }
 }

@@ -11,6 +11,7 @@ mod published;
 mod refuse;
 pub(crate) mod schema;
 mod throttle;
+mod under_way;
 mod verify;
 
 use std::net::IpAddr;
@@ -34,10 +35,10 @@ pub use address::Peer;
 pub(crate) use bench::Bench;
 pub(crate) use doors::{Doors, Prepared};
 use refuse::{Evidence, Refused};
+use under_way::Unread;
 
 use crate::Shared;
 use crate::error::ApiError;
-use crate::extract::body;
 
 /// What a message is marked with whose body does not match the source's schema.
 const MISMATCH_TAG: &str = "schema-mismatch";
@@ -85,10 +86,13 @@ impl Knock {
             return self.refuse(refused, Bytes::new());
         }
         let limit = usize::try_from(self.prepared.source.rules.body_bytes_max).unwrap_or(usize::MAX);
-        let body = match body::read(body, limit).await {
-            Ok(body) => body,
-            Err(error) => return self.refuse_unread(error),
+        // The room is given back with the body.
+        let held = match self.prepared.under_way.read(body, limit).await {
+            Ok(held) => held,
+            Err(Unread::NoRoom) => return self.refuse(Refused::no_room(), Bytes::new()),
+            Err(Unread::Failed(error)) => return self.refuse_unread(error),
         };
+        let body = held.body.clone();
         if let Some(outcome) = self.shake(&body).await {
             return match outcome {
                 Ok(answer) => response(answer),
@@ -103,7 +107,7 @@ impl Knock {
                 let delay = self.prepared.source.rules.answer.delay;
                 if !delay.is_zero() && response.headers().contains_key(MESSAGE) {
                     // Nobody needs it any more while the answer is held back.
-                    drop(body);
+                    drop((body, held));
                     tokio::time::sleep(delay).await;
                 }
                 response

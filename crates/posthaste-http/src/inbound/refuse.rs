@@ -45,6 +45,12 @@ impl Refused {
         Self { wait: Some(wait), ..refused }
     }
 
+    pub(crate) fn no_room() -> Self {
+        let reason = "too many bytes of this source's requests are under way";
+        let refused = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason);
+        Self { wait: Some(Duration::from_secs(1)), ..refused }
+    }
+
     pub(crate) fn into_response(self) -> Response {
         let mut body = json!({ "code": self.code, "detail": self.reason });
         if !self.hints.is_empty() {

@@ -9,6 +9,7 @@ use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use posthaste_core::app::Reference;
 use posthaste_core::source::{Config, OnMismatch, Rules, Schema, SourceChange};
 use posthaste_core::time::Clock as _;
@@ -271,4 +272,33 @@ async fn a_confirmation_that_is_sent_again_and_again_is_not_fetched_each_time() 
     assert_eq!((statuses[0], statuses[99]), (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE));
     // Ten, and two before the topic was learned.
     assert_eq!(source.posthaste.published.fetched().len(), 12);
+}
+
+/// A body of so many bytes that does not end before the test says so.
+fn endless(bytes: usize) -> (tokio::sync::oneshot::Sender<Bytes>, Body) {
+    let (send, receive) = tokio::sync::oneshot::channel();
+    let begun = futures_util::future::ready(Ok(Bytes::from(vec![b'x'; bytes])));
+    (send, Body::from_stream(futures_util::stream::once(begun).chain(futures_util::stream::once(receive))))
+}
+
+#[tokio::test]
+async fn bodies_under_way_take_no_more_memory_than_a_source_has() {
+    const LONG: usize = 20 << 20;
+    let source = Source::github(509, json!({ "bodyBytesMax": LONG })).await;
+    let send = |body: Body| source.posthaste.ask(Request::post(&source.door).body(body).unwrap());
+    let (ends, held): (Vec<_>, Vec<_>) = (0..3).map(|_| endless(LONG)).unzip();
+    let strangers = futures_util::future::join_all(held.into_iter().map(send));
+    let others = async {
+        let refused = send(Body::from(vec![b'x'; LONG])).await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()["retry-after"], "1");
+        // What is short finds room.
+        assert_eq!(source.sends(b"{}", "1").await.status(), StatusCode::OK);
+        for end in ends {
+            end.send(Bytes::new()).unwrap();
+        }
+    };
+    let (answers, ()) = tokio::join!(strangers, others);
+    assert!(answers.iter().all(|answer| answer.status() == StatusCode::UNAUTHORIZED));
+    assert_eq!(send(Body::from(vec![b'x'; LONG])).await.status(), StatusCode::UNAUTHORIZED);
 }
