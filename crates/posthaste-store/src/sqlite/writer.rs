@@ -1,8 +1,8 @@
 //! One thread writes. Commands that wait while it commits become the next transaction: group commit, without a timer.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -127,9 +127,21 @@ struct Shared {
     engine: RwLock<Engine>,
     commits: AtomicU64,
     commands: AtomicU64,
-    waiting: AtomicI64,
-    in_flight: AtomicI64,
+    backlog: Mutex<Counted>,
     source_changes: AtomicU64,
+}
+
+/// How much is owed. Kept together: between two counters a claim could be seen in neither.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    waiting: i64,
+    in_flight: i64,
+}
+
+impl Shared {
+    fn backlog(&self) -> MutexGuard<'_, Counted> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Writer {
@@ -141,8 +153,10 @@ impl Writer {
         backlog: Backlog,
     ) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared::default());
-        shared.waiting.store(backlog.waiting_count.cast_signed(), Ordering::Relaxed);
-        shared.in_flight.store(backlog.in_flight_count.cast_signed(), Ordering::Relaxed);
+        *shared.backlog() = Counted {
+            waiting: backlog.waiting_count.cast_signed(),
+            in_flight: backlog.in_flight_count.cast_signed(),
+        };
         let (commands, queue) = mpsc::channel(WAITING_MAX);
         let lease_token = i64::from_le_bytes(roll(&*dice)) & i64::MAX;
         let thread =
@@ -179,8 +193,9 @@ impl Writer {
     }
 
     pub(super) fn backlog(&self) -> Backlog {
-        let count = |counter: &AtomicI64| u64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(0);
-        Backlog { waiting_count: count(&self.shared.waiting), in_flight_count: count(&self.shared.in_flight) }
+        let Counted { waiting, in_flight } = *self.shared.backlog();
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        Backlog { waiting_count: count(waiting), in_flight_count: count(in_flight) }
     }
 
     pub(super) fn source_changes(&self) -> u64 {
@@ -290,8 +305,10 @@ impl Thread {
 
     /// Tells the engine what is now on disk, before the callers hear of it.
     fn settle(&self, effects: Effects, engine: &Engine) {
-        self.shared.waiting.fetch_add(effects.waiting_delta, Ordering::Relaxed);
-        self.shared.in_flight.fetch_add(effects.in_flight_delta, Ordering::Relaxed);
+        let mut backlog = self.shared.backlog();
+        backlog.waiting += effects.waiting_delta;
+        backlog.in_flight += effects.in_flight_delta;
+        drop(backlog);
         // Release, and Acquire where it is read: who sees the number also finds what is on disk.
         self.shared.source_changes.fetch_add(u64::from(effects.source_changed), Ordering::Release);
         let Some((engine, _)) = engine else { return };
