@@ -7,6 +7,7 @@ use posthaste_core::attempt::Attempt;
 use posthaste_core::delivery::{Claimed, Verdict};
 use posthaste_core::id::AttemptId;
 use posthaste_core::retry;
+use posthaste_fault::point;
 use posthaste_store::queue::Record;
 
 use crate::Engine;
@@ -34,6 +35,7 @@ pub(crate) async fn deliver(engine: &Arc<Engine>, claimed: Claimed) {
         engine.metrics.let_go.inc();
         return;
     }
+    point!("send.claimed");
     let outbound = request::build(&claimed, started_at, engine.settings.request_timeout);
     let sent = engine.transport.send(outbound).await; // the only await here that can be slow
     engine.finished(endpoint, Some(&sent.outcome));
@@ -63,9 +65,11 @@ async fn record(engine: &Engine, claimed: &Claimed, attempt: Option<Attempt>, ve
     let record = Record { key: claimed.key(), lease: claimed.lease, attempt, verdict };
     let mut wait = RECORD_RETRY_MIN;
     loop {
+        point!("record.before");
         let now = engine.clock.now();
         match engine.queue.record(record.clone(), now).await {
             Ok(recorded) => {
+                point!("record.committed");
                 if recorded.disabled_endpoint {
                     tracing::warn!(endpoint = %claimed.endpoint.id, "endpoint disabled: it failed for too long, or is gone");
                 }

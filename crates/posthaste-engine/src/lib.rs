@@ -26,6 +26,7 @@ use posthaste_core::attempt::Attempt;
 use posthaste_core::delivery::{Claimed, Verdict};
 use posthaste_core::dice::Dice;
 use posthaste_core::retry::RetrySchedule;
+use posthaste_fault::point;
 use posthaste_store::{Queue, Sources};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -180,8 +181,10 @@ impl Engine {
     /// most one request timeout and one commit.
     pub async fn drain(&self) {
         self.stopping.send_replace(true);
+        point!("drain.begun");
         let claimed = self.lanes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).give_back();
         self.release(claimed).await;
+        point!("drain.released");
         self.tasks.close();
         self.tasks.wait().await;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_core::id::EndpointId;
+use posthaste_fault::point;
 
 use crate::Engine;
 
@@ -31,6 +32,7 @@ impl Engine {
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
         match self.queue.claim(endpoint, limit, self.settings.lease(), self.clock.now()).await {
             Ok(claimed) => {
+                point!("claim.committed");
                 self.lanes().refilled(endpoint, claimed.len() >= room);
                 self.push(claimed);
                 self.refill(endpoint);

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 /// Which crate may know which. A new arrow needs a reason in ARCHITECTURE.md.
 const ARROWS: &[(&str, &[&str])] = &[
     ("posthaste-signature", &[]),
-    ("posthaste-core", &["posthaste-signature"]),
-    ("posthaste-store", &["posthaste-core"]),
-    ("posthaste-engine", &["posthaste-core", "posthaste-signature", "posthaste-store"]),
-    ("posthaste-http", &["posthaste-core", "posthaste-signature", "posthaste-store"]),
+    ("posthaste-fault", &[]),
+    ("posthaste-core", &["posthaste-fault", "posthaste-signature"]),
+    ("posthaste-store", &["posthaste-core", "posthaste-fault"]),
+    ("posthaste-engine", &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store"]),
+    ("posthaste-http", &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store"]),
     ("posthaste-tls", &["posthaste-core"]),
     (
         "posthaste",
         &[
             "posthaste-core",
             "posthaste-engine",
+            "posthaste-fault",
             "posthaste-http",
             "posthaste-signature",
             "posthaste-store",
@@ -130,6 +132,26 @@ fn tests_wait_for_signals_and_never_for_time() {
     for (path, text) in files("tests") {
         assert!(!text.contains(&nap), "{} sleeps", path.display());
     }
+}
+
+#[test]
+fn every_named_fault_point_stands_in_the_code_once() {
+    let code: Vec<String> = files("src").into_iter().map(|(_, text)| text).collect();
+    for point in posthaste_fault::POINTS {
+        let mark = format!("point!(\"{point}\")");
+        let count: usize = code.iter().map(|text| text.matches(&mark).count()).sum();
+        assert_eq!(count, 1, "{point} stands in the code {count} times");
+    }
+}
+
+#[cfg(not(feature = "faults"))]
+#[test]
+fn a_binary_without_the_feature_has_no_fault_points() {
+    let binary = std::fs::read(env!("CARGO_BIN_EXE_posthaste")).unwrap();
+    let holds = |text: &str| binary.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(!holds("POSTHASTE_FAULT"));
+    assert!(!holds("accept.message_inserted"));
+    assert!(holds("POSTHASTE_ALLOW_TARGETS"), "this test looks at the wrong file");
 }
 
 #[test]

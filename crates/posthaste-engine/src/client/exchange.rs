@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use posthaste_core::attempt::{Failure, FailureKind, Reply};
 use posthaste_core::limits::{RESPONSE_BODY_BYTES_MAX, RESPONSE_HEADER_BYTES_MAX};
+use posthaste_fault::point;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::pool::Key;
@@ -118,10 +119,12 @@ pub(super) async fn run(
             None => Broken::Failed(failure),
         }
     })?;
+    point!("send.head_received");
     progress.enter(Phase::Reading);
     let (head, body) = response.into_parts();
     let (headers, headers_cut) = keep_headers(&head.headers);
     let (body, body_cut) = read_body(body).await.map_err(Broken::Failed)?;
+    point!("send.body_read");
     let reply = Reply { status: head.status.as_u16(), headers, body, truncated: headers_cut || body_cut };
     // What was not read to its end cannot carry another answer.
     let connection = (!body_cut).then_some(connection);

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use posthaste_core::attempt::{Failure, FailureKind, Outcome, Timing};
 use posthaste_core::target::{TargetPolicy, judge_addresses};
+use posthaste_fault::point;
 use rustls::pki_types::CertificateDer;
 
 use connect::Dialler;
@@ -147,6 +148,7 @@ impl Shared {
     async fn exchange(&self, outbound: Outbound, progress: &mut Progress) -> Result<Answered, Failure> {
         let route = self.routes.find(&outbound.url, &self.policy)?;
         let addresses = self.addresses(&route, progress).await?;
+        point!("send.resolved");
         let mut request = exchange::prepare(&route, outbound)?;
         // A kept connection may have been closed by the other side just now. If it was, and nothing of the request
         // left, the request goes out once more, on a new one.
@@ -159,6 +161,7 @@ impl Shared {
             }
         }
         let connection = self.dialler.connect(&route, &addresses, progress).await?;
+        point!("send.connected");
         exchange::run(connection, request, progress).await.map_err(|broken| match broken {
             Broken::Unsent(_, failure) | Broken::Failed(failure) => failure,
         })

@@ -12,6 +12,7 @@ use posthaste_core::limits::{
 use posthaste_core::message::Message;
 use posthaste_core::name::{Channel, EventTypeName, Tag, Uid};
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use posthaste_store::intake::NewMessage;
 use posthaste_store::page::Order;
 use serde::{Deserialize, Serialize};
@@ -243,6 +244,7 @@ pub(crate) async fn create(
     let with_content = query.flag("with_content", true)?;
     let now = state.clock.now();
     let said = read(&body, &state, now)?;
+    point!("accept.parsed");
     let (app, create_app) = application(&app, said.application)?;
     let scope = [environment.0.to_string(), app.as_str().to_owned()];
     let new = NewMessage {
@@ -261,6 +263,7 @@ pub(crate) async fn create(
         only: None,
     };
     let accepted = state.intake.accept(new, now).await?;
+    point!("accept.answering");
     let answer = json_of(StatusCode::ACCEPTED, &out(&accepted.message, with_content));
     if accepted.repeated {
         return Ok(idempotency::replayed(answer));

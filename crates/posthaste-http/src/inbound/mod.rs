@@ -28,6 +28,7 @@ use posthaste_core::id::MessageId;
 use posthaste_core::name::{EventTypeName, Tag};
 use posthaste_core::origin::Origin;
 use posthaste_core::source::{Door, OnMismatch};
+use posthaste_fault::point;
 use posthaste_signature::provider::{Answer, Verified};
 use posthaste_store::source::{NewReceived, Received};
 
@@ -153,6 +154,7 @@ impl Knock {
     /// Verified, deduplicated, on disk; and only then a 2xx.
     async fn take(self: &Arc<Self>, body: &Bytes) -> Result<Response, Refused> {
         let verified = self.verify(body).await?;
+        point!("receive.verified");
         let new = self.on_bench(body, move |knock, body| knock.received(body, &verified)).await?;
         let now = self.state.clock.now();
         let message = match self.state.sources.receive(new, now).await {

@@ -15,6 +15,7 @@ use posthaste_core::name::{Channel, EventTypeName, Tag, Uid};
 use posthaste_core::operational::Operational;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::memo::KnownApp;
@@ -61,6 +62,7 @@ fn accept(work: &mut Work<'_>, new: &NewMessage, now: Timestamp) -> Result<Accep
     let trigger = if new.only.is_some() { Trigger::Manual } else { Trigger::Scheduled };
     let entry = Entry { app: &app, message: &message, origin: None, expunge_at: new.expunge_at, trigger };
     let deliveries_count = enter(work, &entry, &targets, now)?;
+    point!("accept.inserted");
     Ok(Accepted { message, deliveries_count, repeated: false })
 }
 
@@ -100,8 +102,10 @@ pub(super) fn enter(
     now: Timestamp,
 ) -> Result<u32, StoreError> {
     write_message(work, entry)?;
+    point!("accept.message_inserted");
     for endpoint in targets {
         owe(work, entry, endpoint, now)?;
+        point!("accept.half_fanned_out");
     }
     Ok(u32::try_from(targets.len()).unwrap_or(u32::MAX))
 }

@@ -6,6 +6,7 @@ use posthaste_core::job::{Job, JobTask};
 use posthaste_core::limits::JOB_STEP_ROWS;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::rows;
@@ -97,6 +98,7 @@ pub(super) fn recover(work: &mut Work<'_>, new: &NewRecover, now: Timestamp) -> 
         now.as_micros(),
     ];
     statement.execute(values).map_err(StoreError::from)?;
+    point!("recover.created");
     work.effects.job = true;
     Ok(job)
 }
@@ -155,6 +157,7 @@ pub(super) fn step(work: &mut Work<'_>, now: Timestamp) -> Result<Option<Job>, S
     drop(statement);
     for message in &found {
         put_back(work, job.app, *message, job.endpoint, now)?;
+        point!("recover.half_put_back");
     }
     job.done_count += found.len() as u64;
     job.finished = found.len() < JOB_STEP_ROWS as usize;
@@ -168,5 +171,6 @@ pub(super) fn step(work: &mut Work<'_>, now: Timestamp) -> Result<Option<Job>, S
         job.finished,
         now.as_micros()
     ])?;
+    point!("recover.cursor_saved");
     Ok(Some(job))
 }

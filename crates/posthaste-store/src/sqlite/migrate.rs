@@ -1,5 +1,6 @@
 //! Brings a database to the schema of this version. See `migrations/README.md`.
 
+use posthaste_fault::point;
 use rusqlite::{Connection, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
@@ -38,11 +39,13 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     }
     for (index, sql) in MIGRATIONS.iter().enumerate().skip(applied.len()) {
         transaction.execute_batch(sql)?;
+        point!("migrate.half_applied");
         transaction.execute(
             "INSERT INTO migration (number, checksum) VALUES (?1, ?2)",
             (index + 1, checksum_of(sql)),
         )?;
     }
+    point!("migrate.applied");
     transaction.commit()?;
     Ok(())
 }

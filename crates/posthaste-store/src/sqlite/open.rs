@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use posthaste_core::id::{EndpointKind, MessageKind};
+use posthaste_fault::point;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use super::reader::Reader;
@@ -133,6 +134,7 @@ fn take_over(conn: &mut Connection) -> Result<Backlog, StoreError> {
     for (message, endpoint) in keys {
         let due = message.made_at().as_micros();
         transaction.prepare_cached(sql)?.execute((message.as_bytes(), endpoint.as_bytes(), due))?;
+        point!("take_over.half_put_back");
     }
     let waiting: i64 =
         transaction.query_row("SELECT count(*) FROM delivery WHERE state = 0", [], |row| row.get(0))?;

@@ -12,6 +12,7 @@ use posthaste_core::id::{AppId, EndpointId, JobId, MessageId};
 use posthaste_core::job::Job;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use rusqlite::params;
 
 use super::writer::Work;
@@ -158,6 +159,7 @@ fn claim(
         let values =
             params![message_id.as_bytes(), endpoint_id.as_bytes(), lease.token, lease.until.as_micros()];
         work.conn.prepare_cached(sql)?.execute(values)?;
+        point!("claim.leased");
         let message = rows::read_message(work.conn, work.vault, app_id, message_id)?
             .ok_or_else(|| rows::corrupt("delivery", format!("{message_id} has no message")))?;
         claimed.push(Claimed {

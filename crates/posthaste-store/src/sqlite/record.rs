@@ -8,6 +8,7 @@ use posthaste_core::id::AppId;
 use posthaste_core::limits::ATTEMPTS_BEFORE_FAILING;
 use posthaste_core::operational::{AttemptNames, EndpointNames, Operational};
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, params};
 
@@ -21,10 +22,12 @@ use crate::queue::{Record, Recorded};
 pub(super) fn record(work: &mut Work<'_>, record: &Record, now: Timestamp) -> Result<Recorded, StoreError> {
     if let Some(attempt) = &record.attempt {
         write_attempt(work, attempt)?;
+        point!("record.attempt_inserted");
     }
     let Some((app, attempts)) = move_on(work, record)? else {
         return Ok(Recorded { fenced: false, disabled_endpoint: false });
     };
+    mark_step(record.verdict);
     work.effects.in_flight_delta -= 1;
     if let Verdict::RetryAt(due) = record.verdict {
         work.effects.waiting_delta += 1;
@@ -38,6 +41,14 @@ pub(super) fn record(work: &mut Work<'_>, record: &Record, now: Timestamp) -> Re
         tell_of_attempt(work, app, attempt, what, now)?;
     }
     Ok(Recorded { fenced: true, disabled_endpoint })
+}
+
+fn mark_step(verdict: Verdict) {
+    match verdict {
+        Verdict::Delivered => point!("record.delivered"),
+        Verdict::RetryAt(_) => point!("record.retry_scheduled"),
+        Verdict::GiveUp(_) => point!("record.dead_lettered"),
+    }
 }
 
 /// Moves the delivery to its next state, if the lease is still ours. Returns its app and how many attempts it has had.
@@ -133,6 +144,7 @@ fn judge_health(
     let sql = "UPDATE endpoint SET failing_since = ?2, disabled = disabled OR ?3 WHERE id = ?1";
     let since = health.failing_since.map(Timestamp::as_micros);
     work.conn.prepare_cached(sql)?.execute(params![endpoint.id.as_bytes(), since, disable])?;
+    point!("record.endpoint_disabled");
     let disabled = endpoint.disabled || disable;
     work.memo
         .replace(&app, Endpoint { failing_since: health.failing_since, disabled, ..(**endpoint).clone() });

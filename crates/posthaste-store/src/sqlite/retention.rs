@@ -4,6 +4,7 @@
 use posthaste_core::id::{AppId, MessageId};
 use posthaste_core::limits::{REFUSAL_RETENTION, RETENTION_STEP_ROWS};
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use rusqlite::{Connection, params};
 
 use super::rows;
@@ -122,6 +123,7 @@ pub(super) fn forget(work: &mut Work<'_>, found: &Found) -> Result<Forgotten, St
         conn.prepare_cached(key)?.execute(values)?;
         conn.prepare_cached("DELETE FROM message WHERE app = ?1 AND id = ?2")?.execute(values)?;
         messages_count += 1;
+        point!("retention.half_forgotten");
     }
     for (app, id) in &found.bodies {
         drop_body(conn, *app, *id)?;

@@ -10,6 +10,7 @@ use posthaste_core::delivery::{Claimed, Lease};
 use posthaste_core::dice::{Dice, roll};
 use posthaste_core::id::EndpointId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -249,6 +250,7 @@ impl Thread {
             for command in &mut *commands {
                 self.step(command, &engine, &mut effects)?;
             }
+            point!("commit.before");
             self.conn.execute_batch("COMMIT").map_err(Undone::failed)
         });
         if let Err(why) = ended {
@@ -261,12 +263,14 @@ impl Thread {
             self.memo.clear();
             return Err(why);
         }
+        point!("commit.after");
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.commands.fetch_add(commands.len() as u64, Ordering::Relaxed);
         // What is on disk is answered for, whatever the engine makes of it.
         if std::panic::catch_unwind(AssertUnwindSafe(|| self.settle(effects, &engine))).is_err() {
             tracing::error!("the engine panicked while it took deliveries over: they wait for their leases");
         }
+        point!("commit.handed_over");
         Ok(())
     }
 

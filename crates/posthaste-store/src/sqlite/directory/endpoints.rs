@@ -9,6 +9,7 @@ use posthaste_core::name::{Channel, EventTypeName, Uid};
 use posthaste_core::operational::{EndpointNames, Operational};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use rusqlite::{Connection, params};
 
 use super::super::intake::tell;
@@ -286,5 +287,6 @@ pub(super) fn rotate(
     let (_, mut endpoint) = find(work.conn, work.vault, &place)?;
     endpoint.secrets = endpoint.secrets.rotated(secret, grace, now);
     write(work, &endpoint)?;
+    point!("rotate.rotated");
     Ok(endpoint)
 }

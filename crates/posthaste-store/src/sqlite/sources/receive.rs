@@ -7,6 +7,7 @@ use posthaste_core::id::{AppId, MessageId, SourceId};
 use posthaste_core::message::Message;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use rusqlite::{OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 
@@ -76,6 +77,7 @@ pub(super) fn receive(work: &mut Work<'_>, new: &Ready, now: Timestamp) -> Resul
     {
         return Ok(Received::Repeated { first, repeats_count: mark(work, app.app.id, first, now)? });
     }
+    point!("receive.key_taken");
     let targets = wanting(&app, &new.message.event_type, &[]);
     let entry = Entry {
         app: &app,
@@ -85,6 +87,7 @@ pub(super) fn receive(work: &mut Work<'_>, new: &Ready, now: Timestamp) -> Resul
         trigger: Trigger::Scheduled,
     };
     let deliveries_count = enter(work, &entry, &targets, now)?;
+    point!("receive.inserted");
     Ok(Received::New { message: new.message.id, deliveries_count })
 }
 
