@@ -6,7 +6,7 @@ use posthaste_signature::provider::{Receiver, Request, Verified, json_text};
 use posthaste_store::source::DedupeKey;
 use sha2::{Digest as _, Sha256};
 
-/// The key of a verified request; `None`: it is new, whatever it holds.
+/// The key of a verified request that the provider calls `event_type`; `None`: it is new, whatever it holds.
 ///
 /// A provider that names its deliveries is believed, for each type of event apart: what many call an id is that of a
 /// call, a message or an alert, of which several things are told. One that names none is known by the body, unless nobody signs it
@@ -16,6 +16,7 @@ pub(crate) fn key(
     receiver: &Receiver,
     request: &Request<'_>,
     verified: &Verified,
+    event_type: &str,
 ) -> Option<DedupeKey> {
     let hash = match &dedupe.by {
         DedupeBy::Off => return None,
@@ -23,10 +24,7 @@ pub(crate) fn key(
         DedupeBy::Header(name) => hash("header", header(request.headers, name)?),
         DedupeBy::Json(path) => hash("json", json_text(request.body, path)?.as_bytes()),
         DedupeBy::Provider => match receiver.delivery_id(request, verified) {
-            Some(id) => {
-                let event_type = receiver.event_type(request, verified).unwrap_or_default();
-                hash("id", format!("{id}\0{event_type}").as_bytes())
-            }
+            Some(id) => hash("id", format!("{id}\0{event_type}").as_bytes()),
             None if is_plain(receiver) => return None,
             None => hash("body", request.body),
         },

@@ -193,16 +193,17 @@ impl Knock {
         }
         let request = self.request(body);
         let Prepared { environment, source, receiver, .. } = &*self.prepared;
-        let event_type = receiver.event_type(&request, verified);
+        let said = receiver.event_type(&request, verified);
+        let said = said.as_deref().unwrap_or_default();
         Ok(NewReceived {
             source: source.id,
             app: source.app,
             environment: *environment,
             id: MessageId::fresh(self.state.clock.now(), &*self.state.dice),
-            event_type: event_type_name(event_type.as_deref().unwrap_or_default()),
+            event_type: event_type_name(said),
             tags,
             origin: self.origin(),
-            dedupe: dedupe::key(&source.rules.dedupe, receiver, &request, verified),
+            dedupe: dedupe::key(&source.rules.dedupe, receiver, &request, verified, said),
             body: body.clone(),
         })
     }
