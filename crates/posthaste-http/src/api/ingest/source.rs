@@ -216,6 +216,21 @@ pub(crate) async fn get(
     Ok(json_of(StatusCode::OK, &out(&source, &state)))
 }
 
+/// Changes a source; `None`: somebody else did so meanwhile, and there is a try left to begin again with.
+async fn changed(
+    state: &ApiState,
+    caller: &Caller,
+    source: &Reference,
+    change: SourceChange,
+    tries_left: &mut usize,
+) -> Answer<Option<Response>> {
+    *tries_left -= 1;
+    match state.sources.change_source(caller.environment()?, source, change, state.clock.now()).await {
+        Err(ChangeError::Outdated(_)) if *tries_left > 0 => Ok(None),
+        changed => Ok(Some(json_of(StatusCode::OK, &out(&changed?, state)))),
+    }
+}
+
 /// Replaces a source, its door and its endpoints apart, or makes it under the uid of the path.
 pub(crate) async fn put(
     State(state): State<Shared>,
@@ -252,10 +267,8 @@ pub(crate) async fn put(
             paused: Some(said.paused.unwrap_or(false)),
             metadata: Some(said.metadata.unwrap_or_default()),
         };
-        tries_left -= 1;
-        match state.sources.change_source(environment, &reference, change, now).await {
-            Err(ChangeError::Outdated(_)) if tries_left > 0 => {}
-            changed => return Ok(json_of(StatusCode::OK, &out(&changed?, &state))),
+        if let Some(answer) = changed(&state, &caller, &reference, change, &mut tries_left).await? {
+            return Ok(answer);
         }
     }
 }
@@ -288,10 +301,8 @@ pub(crate) async fn patch(
             paused: said.paused,
             metadata: said.metadata,
         };
-        tries_left -= 1;
-        match state.sources.change_source(environment, &reference, change, now).await {
-            Err(ChangeError::Outdated(_)) if tries_left > 0 => {}
-            changed => return Ok(json_of(StatusCode::OK, &out(&changed?, &state))),
+        if let Some(answer) = changed(&state, &caller, &reference, change, &mut tries_left).await? {
+            return Ok(answer);
         }
     }
 }
