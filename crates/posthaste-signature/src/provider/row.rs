@@ -70,7 +70,8 @@ pub struct Provider {
     pub answer: Option<String>,
     /// Where the type of event stands: places, ` + ` joins two, ` | ` is "or else".
     pub event_type: Option<String>,
-    /// Where an id for deduplication stands, in the same notation.
+    /// Where an id for deduplication stands, in the same notation. Not the id of an object of which more than one
+    /// thing of a type is told, like a mail that is opened twice: by that, the second would be a repetition.
     pub delivery_id: Option<String>,
     #[serde(flatten)]
     pub(crate) scheme: SchemeRow,

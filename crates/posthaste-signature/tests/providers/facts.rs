@@ -58,6 +58,14 @@ fn types_and_ids_come_from_headers_bodies_forms_and_queries() {
         ("mercadopago", &[("x-request-id", "r1")], "", Some("payment"), Some("r1")),
         ("travis-ci", &[], form, Some("passed"), None),
         ("mandrill", &[], form, Some("send"), None),
+        // The id of an item, of which more than one change is told: not a delivery's.
+        (
+            "webflow",
+            &[],
+            r#"{"triggerType":"collection_item_changed","payload":{"id":"i1"}}"#,
+            Some("collection_item_changed"),
+            None,
+        ),
         // Whichever names of Standard Webhooks were used.
         ("svix", &[("webhook-id", "msg_1")], r#"{"type":"a.b"}"#, Some("a.b"), Some("msg_1")),
         ("svix", &[("svix-id", "msg_2")], "not json", None, Some("msg_2")),
