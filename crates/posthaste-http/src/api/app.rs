@@ -76,8 +76,7 @@ pub(crate) async fn get(
     caller: Caller,
     Path(app): Path<String>,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let app = state.directory.app(environment, &app).await?;
     Ok(json_of(StatusCode::OK, &out(app)))
 }

@@ -117,8 +117,7 @@ pub(crate) async fn by_message(
     Path((app, msg)): Path<(String, String)>,
     query: Query,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let show = Show { content: query.flag("with_content", true)?, message: false };
     let filter = query.attempt_filter()?;
     let page = query.page_of_ids(Order::Descending, state.clock.now())?;
@@ -133,8 +132,7 @@ pub(crate) async fn by_endpoint(
     Path((app, endpoint)): Path<(String, String)>,
     query: Query,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let show = Show { content: query.flag("with_content", true)?, message: query.flag("with_msg", false)? };
     let filter = query.attempt_filter()?;
     let page = query.page_of_ids(Order::Descending, state.clock.now())?;
@@ -152,8 +150,7 @@ pub(crate) async fn get(
     caller: Caller,
     Path((app, msg, attempt)): Path<(String, String, String)>,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let attempt = attempt_id(&attempt)?;
     let row = state.history.attempt(environment, &app, &Reference::new(msg), attempt).await?;
     Ok(json_of(StatusCode::OK, &out(row, Show { content: true, message: false })))
@@ -177,8 +174,7 @@ pub(crate) async fn destinations(
     Path((app, msg)): Path<(String, String)>,
     query: Query,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let page = query.page_of_ids(Order::Ascending, state.clock.now())?;
     let page = state.history.destinations(environment, &app, &Reference::new(msg), page).await?;
     Ok(json_of(StatusCode::OK, &ListOut::of(page, |row| row.endpoint.id.to_string(), destination)))
@@ -191,8 +187,7 @@ pub(crate) async fn attempted_messages(
     Path((app, endpoint)): Path<(String, String)>,
     query: Query,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let with_content = query.flag("with_content", true)?;
     let filter = query.attempt_filter()?;
     let page = query.page_of_ids(Order::Descending, state.clock.now())?;

@@ -159,8 +159,7 @@ pub(crate) async fn list(
     Path(app): Path<String>,
     query: Query,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     list_of(&state, environment, &Owner::App(app), &query).await
 }
 
@@ -181,8 +180,7 @@ pub(crate) async fn create(
     Path(app): Path<String>,
     body: JsonBody,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
     create_of(&state, environment, &Owner::App(app), &body).await
 }
 
@@ -206,8 +204,7 @@ pub(crate) async fn get(
     caller: Caller,
     Path((app, endpoint)): Path<(String, String)>,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let endpoint = state.directory.endpoint(environment, &Owner::App(app), &Reference::new(endpoint)).await?;
     Ok(json_of(StatusCode::OK, &out(&endpoint)))
 }
@@ -218,8 +215,7 @@ pub(crate) async fn put(
     Path((app, endpoint)): Path<(String, String)>,
     body: JsonBody,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
     put_of(&state, environment, &Owner::App(app), (&Reference::new(endpoint), &body)).await
 }
 
@@ -274,8 +270,7 @@ pub(crate) async fn patch(
     Path((app, endpoint)): Path<(String, String)>,
     body: JsonBody,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
     let mut fields = Fields::of(&body)?;
     let said = read(&mut fields, true);
     fields.done()?;
@@ -296,8 +291,7 @@ pub(crate) async fn delete(
     caller: Caller,
     Path((app, endpoint)): Path<(String, String)>,
 ) -> Answer<StatusCode> {
-    let app = Reference::new(app);
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
     let now = state.clock.now();
     state.directory.delete_endpoint(environment, &Owner::App(app), &Reference::new(endpoint), now).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -309,8 +303,7 @@ pub(crate) async fn stats(
     Path((app, endpoint)): Path<(String, String)>,
     query: Query,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let now = state.clock.now();
     let until = query.instant("until")?.unwrap_or(now);
     let since = query.instant("since")?.unwrap_or_else(|| until.earlier(STATS_WINDOW_MAX));

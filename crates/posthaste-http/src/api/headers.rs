@@ -106,8 +106,7 @@ pub(crate) async fn get(
     caller: Caller,
     Path((app, endpoint)): Path<(String, String)>,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let endpoint = state.directory.endpoint(environment, &Owner::App(app), &Reference::new(endpoint)).await?;
     Ok(json_of(StatusCode::OK, &out(&endpoint.headers)))
 }
@@ -126,8 +125,7 @@ pub(crate) async fn put(
     Path((app, endpoint)): Path<(String, String)>,
     body: JsonBody,
 ) -> Answer<StatusCode> {
-    let app = Reference::new(app);
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
     let change = replacement(&body)?;
     let now = state.clock.now();
     state
@@ -143,8 +141,8 @@ pub(crate) async fn patch(
     Path((app, endpoint)): Path<(String, String)>,
     body: JsonBody,
 ) -> Answer<StatusCode> {
-    let (app, endpoint) = (Reference::new(app), Reference::new(endpoint));
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
+    let endpoint = Reference::new(endpoint);
     let mut fields = Fields::of(&body)?;
     let header_patch = fields.required("headers", read_patch).unwrap_or_default();
     let any = |text: &str| Ok(text.to_owned());

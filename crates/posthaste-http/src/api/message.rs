@@ -279,8 +279,7 @@ pub(crate) async fn send_example(
     Path((app, endpoint)): Path<(String, String)>,
     body: JsonBody,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
     let mut fields = Fields::of(&body)?;
     let name = fields.required("eventType", named(EventTypeName::parse));
     let index = fields.get("exampleIndex", integer(0..=1_000)).value().unwrap_or(0);
@@ -325,8 +324,7 @@ pub(crate) async fn list(
     Path(app): Path<String>,
     query: Query,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let with_content = query.flag("with_content", true)?;
     let filter = query.message_filter()?;
     let page = query.page_of_ids(Order::Descending, state.clock.now())?;
@@ -340,8 +338,7 @@ pub(crate) async fn get(
     Path((app, message)): Path<(String, String)>,
     query: Query,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.reads(&state, &app).await?;
+    let (environment, app) = caller.reads(&state, app).await?;
     let with_content = query.flag("with_content", true)?;
     let message = state.history.message(environment, &app, &Reference::new(message), with_content).await?;
     Ok(json_of(StatusCode::OK, &out(&message, with_content)))

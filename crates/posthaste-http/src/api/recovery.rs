@@ -25,8 +25,7 @@ pub(crate) async fn resend(
     caller: Caller,
     Path((app, msg, endpoint)): Path<(String, String, String)>,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
     let (msg, endpoint, now) = (Reference::new(msg), Reference::new(endpoint), state.clock.now());
     match state.queue.resend(environment, &app, &msg, &endpoint, now).await {
         Ok(()) => Ok(json_of(StatusCode::ACCEPTED, &json!({}))),
@@ -63,8 +62,8 @@ pub(crate) async fn recover(
     Path((app, endpoint)): Path<(String, String)>,
     body: JsonBody,
 ) -> Answer<Response> {
-    let (app, endpoint) = (Reference::new(app), Reference::new(endpoint));
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
+    let endpoint = Reference::new(endpoint);
     let now = state.clock.now();
     let (since, until) = range(&body, now)?;
     let found = state.directory.endpoint(environment, &Owner::App(app.clone()), &endpoint).await?;

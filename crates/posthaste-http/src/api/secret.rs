@@ -30,9 +30,8 @@ pub(crate) async fn get(
     caller: Caller,
     Path((app, endpoint)): Path<(String, String)>,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
     // A secret lets its holder sign: a token that may only read may not have it.
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
     get_of(&state, environment, &Owner::App(app), &Reference::new(endpoint)).await
 }
 
@@ -52,8 +51,7 @@ pub(crate) async fn rotate(
     Path((app, endpoint)): Path<(String, String)>,
     body: JsonBody,
 ) -> Answer<Response> {
-    let app = Reference::new(app);
-    let environment = caller.writes(&state, &app).await?;
+    let (environment, app) = caller.writes(&state, app).await?;
     rotate_of(&state, environment, Owner::App(app), (Reference::new(endpoint), body)).await
 }
 

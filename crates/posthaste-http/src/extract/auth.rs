@@ -39,23 +39,27 @@ impl Caller {
         }
     }
 
-    /// The environment, for callers that may read this app. A customer's token sees its own app and no other.
-    pub(crate) async fn reads(self, state: &ApiState, app: &Reference) -> Answer<EnvironmentId> {
-        if let Scope::App { app: own, .. } = self.0.scope {
-            let asked = state.directory.app(self.0.environment, app).await?;
-            if asked.id != own {
-                return Err(ApiError::not_found("application"));
-            }
+    /// The environment and the app, for callers that may read it. A customer's token sees its own app and no other: by
+    /// its id from here on, so that a uid which moves meanwhile leads nowhere else.
+    pub(crate) async fn reads(self, state: &ApiState, app: String) -> Answer<(EnvironmentId, Reference)> {
+        let asked = Reference::new(app);
+        let Scope::App { app: own, .. } = self.0.scope else { return Ok((self.0.environment, asked)) };
+        let is_own = match asked.id() {
+            Some(id) => id == own,
+            None => state.directory.app(self.0.environment, &asked).await?.id == own,
+        };
+        if !is_own {
+            return Err(ApiError::not_found("application"));
         }
-        Ok(self.0.environment)
+        Ok((self.0.environment, Reference::from(own)))
     }
 
-    /// The environment, for callers that may change things of this app.
-    pub(crate) async fn writes(self, state: &ApiState, app: &Reference) -> Answer<EnvironmentId> {
-        let environment = self.reads(state, app).await?;
+    /// The environment and the app, for callers that may change things of it.
+    pub(crate) async fn writes(self, state: &ApiState, app: String) -> Answer<(EnvironmentId, Reference)> {
+        let found = self.reads(state, app).await?;
         match self.0.scope {
             Scope::App { read_only: true, .. } => Err(ApiError::forbidden()),
-            _ => Ok(environment),
+            _ => Ok(found),
         }
     }
 }
