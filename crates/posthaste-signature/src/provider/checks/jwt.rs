@@ -173,6 +173,16 @@ impl<'a> Jws<'a> {
     }
 }
 
+/// For how long after `exp`, and before `nbf`, a token counts: clocks differ (RFC 7519 §4.1.4 allows a few minutes).
+const LEEWAY_SECS: u64 = 60;
+
+/// The audiences of a token that is meant for several (RFC 7519 §4.1.3).
+fn audiences(claims: &[u8]) -> Option<Vec<String>> {
+    let claims: Value = serde_json::from_slice(claims).ok()?;
+    let all = claims.get("aud")?.as_array()?;
+    Some(all.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
 /// `jwt`: the request, or a header of it, is a token.
 pub(super) struct JwtCheck {
     place: Place,
@@ -269,9 +279,13 @@ impl JwtCheck {
                     _ => {}
                 }
             }
-            let found = found.ok_or_else(|| Refusal::Missing(format!("the claim {name}")))?;
             let wanted = template.text(request)?;
-            if !bool::from(found.as_bytes().ct_eq(wanted.as_bytes())) {
+            let is_wanted = |found: &str| bool::from(found.as_bytes().ct_eq(wanted.as_bytes()));
+            if name == "aud" && audiences(claims).is_some_and(|all| all.iter().any(|one| is_wanted(one))) {
+                continue;
+            }
+            let found = found.ok_or_else(|| Refusal::Missing(format!("the claim {name}")))?;
+            if !is_wanted(&found) {
                 return Err(Refusal::Claim(name.clone()));
             }
         }
@@ -284,15 +298,15 @@ impl JwtCheck {
             text.split('.').next().and_then(|whole| whole.parse::<i64>().ok())
         };
         match instant("exp") {
-            Some(exp) if exp <= now => {
-                return Err(Refusal::Expired { age_secs: now.abs_diff(exp), tolerance_secs: 0 });
+            Some(exp) if exp <= now && now.abs_diff(exp) >= LEEWAY_SECS => {
+                return Err(Refusal::Expired { age_secs: now.abs_diff(exp), tolerance_secs: LEEWAY_SECS });
             }
             None if self.must_expire => return Err(Refusal::Missing("the claim exp".to_owned())),
             _ => {}
         }
         match instant("nbf") {
-            Some(nbf) if nbf > now => {
-                return Err(Refusal::Future { ahead_secs: now.abs_diff(nbf), tolerance_secs: 0 });
+            Some(nbf) if nbf > now && now.abs_diff(nbf) > LEEWAY_SECS => {
+                return Err(Refusal::Future { ahead_secs: now.abs_diff(nbf), tolerance_secs: LEEWAY_SECS });
             }
             _ => {}
         }
@@ -321,5 +335,18 @@ impl Check for JwtCheck {
         self.judge_claims(request, jws.payload())?;
         self.judge_times(jws.payload(), now)?;
         Ok(Verified { secret_index: index, claims: Some(jws.payload().to_vec()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_may_be_meant_for_several() {
+        let all = audiences(br#"{"aud":["https://a.example","https://b.example",7]}"#).unwrap();
+        assert_eq!(all, ["https://a.example", "https://b.example"]);
+        assert_eq!(audiences(br#"{"aud":"https://a.example"}"#), None);
+        assert_eq!(audiences(b"no claims"), None);
     }
 }
