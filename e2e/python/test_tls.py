@@ -13,7 +13,7 @@ import pytest
 from svix import api
 
 import pebble
-from conftest import BINARY, DEADLINE_S, Posthaste
+from conftest import BINARY, DEADLINE_S, Posthaste, Receiver, wait_for_attempts
 
 NAME = "hooks.example"
 EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
@@ -406,3 +406,26 @@ def test_settings_that_no_certificate_could_come_of_are_one_sentence_and_exit_2(
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_receiver_of_an_authority_of_ones_own_is_reached_only_if_its_root_is_trusted(authority, tmp_path):
+    chain, key = authority.issue("receiver", names=("localhost",))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain, key)
+    receiver = Receiver()
+    receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
+    url = receiver.url.replace("http://127.0.0.1", "https://localhost")
+    told = {}
+    for name, settings in (("stranger", {}), ("friend", {"POSTHASTE_TARGET_ROOT_FILE": str(authority.root)})):
+        settings["POSTHASTE_ALLOW_TARGETS"] = "127.0.0.0/8,localhost,::1"
+        server = Posthaste(tmp_path / name, **settings)
+        client = api.Svix(server.token, api.SvixOptions(server_url=server.url))
+        app = client.application.create(api.ApplicationIn(name=name))
+        client.endpoint.create(app.id, api.EndpointIn(url=url))
+        message = client.message.create(app.id, api.MessageIn(event_type="a", payload={"to": name}))
+        attempts = wait_for_attempts(client, app, message, 1)
+        told[name] = attempts[-1].response_status_code
+        server.stop()
+    assert told == {"stranger": 0, "friend": 200}
+    assert [json.loads(body) for _, _, body in receiver.requests] == [{"to": "friend"}]
+    receiver.close()

@@ -8,6 +8,7 @@ use posthaste_tls::files::{Files, Watched, read_roots};
 use posthaste_tls::{Served, server_config};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 
 use crate::config::{self, ConfigError, Settings, Tls};
 use crate::system::{SystemDice, SystemTimer};
@@ -42,18 +43,21 @@ fn watched(files: &Files, served: &Arc<Served>) -> Result<Watched, ConfigError> 
 }
 
 fn kept(acme: &config::Acme, served: &Arc<Served>) -> Result<Acme, ConfigError> {
-    let roots = |path: &Path| {
-        read_roots(path).map_err(|error| ConfigError::Machine(format!("acme-root-file {error}")))
-    };
     let settings = AcmeSettings {
         domains: acme.domains.clone(),
         contact: acme.contact.clone(),
         directory_url: acme.directory_url.clone(),
         cache_dir: acme.cache_dir.clone(),
-        extra_roots: acme.root_file.as_deref().map(roots).transpose()?.unwrap_or_default(),
+        extra_roots: roots("acme-root-file", acme.root_file.as_deref())?,
     };
     Acme::open(settings, Arc::clone(served), Arc::new(SystemTimer), Arc::new(SystemDice))
         .map_err(|error| ConfigError::Machine(format!("acme-cache-dir {error}")))
+}
+
+/// The roots in a setting's file; none if it is not set.
+pub(crate) fn roots(setting: &str, path: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let read = |path| read_roots(path).map_err(|error| ConfigError::Machine(format!("{setting} {error}")));
+    Ok(path.map(read).transpose()?.unwrap_or_default())
 }
 
 impl Secured {

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, Settings};
 use crate::system::{SystemDice, SystemTimer};
-use crate::tls::Secured;
+use crate::tls::{self, Secured};
 
 /// How long a drain may take before the process leaves anyway: a request timeout, and a little for the commits.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);
@@ -161,7 +161,7 @@ impl Server {
         let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
         let mut registry = Registry::with_prefix("posthaste");
         let metrics = EngineMetrics::register(&mut registry, self.store.clone());
-        let engine = Engine::start(self.engine_settings(), self.engine_parts(&resolver, metrics));
+        let engine = Engine::start(self.engine_settings(), self.engine_parts(&resolver, metrics)?);
         let patience = self.settings.request_timeout + DRAIN_SLACK;
         let ready = Arc::new(AtomicBool::new(true));
         let draining = Arc::clone(&ready);
@@ -190,9 +190,15 @@ impl Server {
         }
     }
 
-    fn engine_parts(&self, resolver: &Arc<dyn Resolver>, metrics: EngineMetrics) -> Parts {
-        let settings = ClientSettings { policy: self.policy.clone(), ..ClientSettings::default() };
-        Parts {
+    fn engine_parts(
+        &self,
+        resolver: &Arc<dyn Resolver>,
+        metrics: EngineMetrics,
+    ) -> Result<Parts, ConfigError> {
+        let extra_roots = tls::roots("target-root-file", self.settings.target_root_file.as_deref())?;
+        let settings =
+            ClientSettings { policy: self.policy.clone(), extra_roots, ..ClientSettings::default() };
+        Ok(Parts {
             queue: self.store.clone(),
             sources: self.store.clone(),
             transport: Arc::new(Client::new(settings, Arc::clone(resolver))),
@@ -200,7 +206,7 @@ impl Server {
             dice: Arc::new(SystemDice),
             metrics,
             observer: Arc::clone(&self.observer),
-        }
+        })
     }
 
     fn api(

@@ -50,6 +50,7 @@ const KNOWN: &[Known] = &[
     plain("request-timeout", "15s"),
     plain("allow-targets", ""),
     plain("https-only", "false"),
+    Known { name: "target-root-file", default: None, secret: false },
     plain("max-payload", "1MiB"),
     Known { name: "main-secret", default: None, secret: true },
     Known { name: "jwt-secret", default: None, secret: true },
