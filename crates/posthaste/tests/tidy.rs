@@ -24,10 +24,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "posthaste-tls",
         ],
     ),
+    // Tests of the built product: nothing knows it, and it ships with nothing.
+    ("posthaste-trials", &["posthaste-core", "posthaste-fault", "posthaste-signature"]),
 ];
 /// Libraries that live in one place.
 const AT_HOME: &[(&str, &[&str])] = &[
-    ("rusqlite", &["posthaste-store"]),
+    ("rusqlite", &["posthaste-store", "posthaste-trials"]),
     ("axum", &["posthaste-http", "posthaste"]),
     ("clap", &["posthaste"]),
     ("instant-acme", &["posthaste-tls"]),
