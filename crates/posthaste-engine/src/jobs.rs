@@ -22,6 +22,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
         }
         let next_look = engine.clock.now().later(JOBS_INTERVAL);
         tokio::select! {
+            biased;
             () = engine.job_written.notified() => {}
             () = engine.clock.sleep_until(next_look) => {}
         }

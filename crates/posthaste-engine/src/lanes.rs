@@ -274,7 +274,7 @@ impl Lanes {
         [parked, hint].into_iter().flatten().min()
     }
 
-    /// Empties all lanes: what was claimed and not begun.
+    /// Empties all lanes: what was claimed and not begun, in the order of its keys.
     pub(crate) fn give_back(&mut self) -> Vec<Claimed> {
         self.ring.clear();
         self.parked.clear();
@@ -284,6 +284,7 @@ impl Lanes {
             lane.queued = false;
             claimed.extend(lane.waiting.drain(..));
         }
+        claimed.sort_unstable_by_key(Claimed::key);
         claimed
     }
 

@@ -169,8 +169,9 @@ impl Engine {
         self.tasks.spawn_on(
             async move {
                 tokio::select! {
-                    () = work => {}
+                    biased;
                     _ = stopping.wait_for(|stop| *stop) => {}
+                    () = work => {}
                 }
             },
             &self.runtime,

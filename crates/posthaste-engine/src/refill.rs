@@ -54,6 +54,7 @@ pub(crate) async fn wake_lanes(engine: Arc<Engine>) {
             continue;
         };
         tokio::select! {
+            biased;
             () = engine.clock.sleep_until(at) => {}
             () = engine.changed.notified() => continue,
         }

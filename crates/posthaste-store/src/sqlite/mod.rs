@@ -41,6 +41,16 @@ pub struct SqliteOptions {
     pub serving: bool,
 }
 
+/// Where the store's work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// One thread writes, lists are read on threads that may block.
+    Threads,
+    /// On the runtime of whoever opens the store, which it then holds up: with a runtime of one thread, what happens and
+    /// in which order follows from the calls alone. For simulations.
+    CallersRuntime,
+}
+
 /// The embedded store.
 pub struct SqliteStore {
     writer: Writer,

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transac
 
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{SqliteOptions, SqliteStore, migrate, rows};
+use super::{SqliteOptions, SqliteStore, Workers, migrate, rows};
 use crate::error::StoreError;
 use crate::queue::Backlog;
 use crate::seal::Vault;
@@ -28,15 +28,20 @@ const KEY_CHECK: &[u8] = b"posthaste";
 impl SqliteStore {
     /// Opens the store, and makes it if it is not there.
     pub fn open(options: SqliteOptions) -> Result<Arc<Self>, StoreError> {
+        Self::open_with(options, Workers::Threads)
+    }
+
+    /// Opens the store, and says where its work is done.
+    pub fn open_with(options: SqliteOptions, workers: Workers) -> Result<Arc<Self>, StoreError> {
         let lock = if options.serving { Some(serving_lock(&options.path)?) } else { None };
         let vault = Arc::new(Vault::new(&options.main_secret));
         let mut conn = connect(&options.path, true)?;
         migrate::migrate(&mut conn)?;
         check_key(&conn, &vault, &*options.dice)?;
         let backlog = if options.serving { take_over(&mut conn)? } else { Backlog::default() };
-        let reader = Reader::open(|| connect(&options.path, false))?;
+        let reader = Reader::open(workers, || connect(&options.path, false))?;
         let dice = options.dice;
-        let writer = Writer::start(conn, Arc::clone(&vault), Arc::clone(&dice), backlog)?;
+        let writer = Writer::start(workers, conn, Arc::clone(&vault), Arc::clone(&dice), backlog)?;
         Ok(Arc::new(Self { writer, reader, vault, dice, _lock: lock }))
     }
 }

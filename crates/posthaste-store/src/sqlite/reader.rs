@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::Workers;
 use crate::error::StoreError;
 
 /// Connections for lists: as many lists at once, and no more memory than so many caches.
@@ -12,16 +13,25 @@ const LIST_CONNECTIONS: usize = 4;
 
 pub(super) struct Reader {
     point: Mutex<Connection>,
-    lists: Arc<[Mutex<Connection>; LIST_CONNECTIONS]>,
+    /// `None`: lists too are read on the caller's thread.
+    lists: Option<Arc<[Mutex<Connection>; LIST_CONNECTIONS]>>,
     /// One for each list connection: who waits for one waits without a thread.
     free: Arc<Semaphore>,
 }
 
 impl Reader {
-    pub(super) fn open(connect: impl Fn() -> Result<Connection, StoreError>) -> Result<Self, StoreError> {
-        let lists = [connect()?, connect()?, connect()?, connect()?].map(Mutex::new);
+    pub(super) fn open(
+        workers: Workers,
+        connect: impl Fn() -> Result<Connection, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let lists = match workers {
+            Workers::Threads => {
+                Some(Arc::new([connect()?, connect()?, connect()?, connect()?].map(Mutex::new)))
+            }
+            Workers::CallersRuntime => None,
+        };
         let free = Arc::new(Semaphore::new(LIST_CONNECTIONS));
-        Ok(Self { point: Mutex::new(connect()?), lists: Arc::new(lists), free })
+        Ok(Self { point: Mutex::new(connect()?), lists, free })
     }
 
     /// A lookup of a few microseconds, on the caller's own thread: a hop to another one would cost more than it.
@@ -38,7 +48,7 @@ impl Reader {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let lists = Arc::clone(&self.lists);
+        let Some(lists) = self.lists.clone() else { return self.point(read) };
         let permit = Arc::clone(&self.free).acquire_owned().await;
         let permit = permit.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         let task = tokio::task::spawn_blocking(move || {

@@ -14,6 +14,7 @@ use posthaste_fault::point;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Workers;
 use super::memo::Memo;
 use crate::error::StoreError;
 use crate::queue::{Backlog, Commits, HandOver};
@@ -148,6 +149,7 @@ impl Shared {
 impl Writer {
     /// Starts the thread; it ends when the store is dropped.
     pub(super) fn start(
+        workers: Workers,
         conn: Connection,
         vault: Arc<Vault>,
         dice: Arc<dyn Dice>,
@@ -162,11 +164,18 @@ impl Writer {
         let lease_token = i64::from_le_bytes(roll(&*dice)) & i64::MAX;
         let thread =
             Thread { conn, vault, dice, shared: Arc::clone(&shared), memo: Memo::default(), lease_token };
-        let thread = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || thread.run(queue))
-            .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        Ok(Self { commands: Some(commands), thread: Some(thread), shared })
+        let thread = match workers {
+            Workers::Threads => {
+                let builder = std::thread::Builder::new().name("store-writer".to_owned());
+                let spawned = builder.spawn(move || thread.run(queue));
+                Some(spawned.map_err(|error| StoreError::Unavailable(Box::new(error)))?)
+            }
+            Workers::CallersRuntime => {
+                drop(tokio::spawn(thread.run_as_task(queue)));
+                None
+            }
+        };
+        Ok(Self { commands: Some(commands), thread, shared })
     }
 
     /// Runs `work` in the next transaction and returns once that is on disk.
@@ -224,19 +233,30 @@ impl Thread {
     fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Command>>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
-            match self.transaction(&mut batch) {
-                Err(Undone::Spoiled) => {
-                    for mut command in batch.drain(..) {
-                        let committed = self.transaction(std::slice::from_mut(&mut command));
-                        // Alone, a command that fails has its own error to tell.
-                        command.answer(committed.or_else(Undone::unless_spoiled));
-                    }
+            self.serve(&mut batch);
+        }
+    }
+
+    async fn run_as_task(mut self, mut queue: mpsc::Receiver<Box<dyn Command>>) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            self.serve(&mut batch);
+        }
+    }
+
+    fn serve(&mut self, batch: &mut Vec<Box<dyn Command>>) {
+        match self.transaction(batch) {
+            Err(Undone::Spoiled) => {
+                for mut command in batch.drain(..) {
+                    let committed = self.transaction(std::slice::from_mut(&mut command));
+                    // Alone, a command that fails has its own error to tell.
+                    command.answer(committed.or_else(Undone::unless_spoiled));
                 }
-                committed => {
-                    let committed = committed.or_else(Undone::unless_spoiled);
-                    for command in batch.drain(..) {
-                        command.answer(committed.clone());
-                    }
+            }
+            committed => {
+                let committed = committed.or_else(Undone::unless_spoiled);
+                for command in batch.drain(..) {
+                    command.answer(committed.clone());
                 }
             }
         }
