@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use posthaste_fault::{Bug, planted};
+
 use crate::attempt::Outcome;
 use crate::delivery::{DeadLetter, Verdict};
 use crate::limits::RETRY_AFTER_MAX;
@@ -58,6 +60,7 @@ pub fn judge(
     let Some(wait) = schedule.0.get(index) else {
         return Verdict::GiveUp(DeadLetter::Exhausted);
     };
+    let chance = if planted(Bug::NoJitter) { 0.5 } else { chance };
     let jittered = wait.mul_f64(1.0 - JITTER + 2.0 * JITTER * chance.clamp(0.0, 1.0));
     let asked = retry_after(outcome, now).unwrap_or_default();
     Verdict::RetryAt(now.later(jittered.max(asked)))
@@ -74,7 +77,7 @@ pub fn retry_after(outcome: &Outcome, now: Timestamp) -> Option<Duration> {
         let date = jiff::fmt::rfc2822::parse(text).ok()?;
         Timestamp::from_micros(date.timestamp().as_microsecond()).since(now)
     };
-    Some(wait.min(RETRY_AFTER_MAX))
+    Some(if planted(Bug::RetryAfterUnclamped) { wait } else { wait.min(RETRY_AFTER_MAX) })
 }
 
 #[cfg(test)]

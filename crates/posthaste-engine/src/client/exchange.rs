@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use posthaste_core::attempt::{Failure, FailureKind, Reply};
 use posthaste_core::limits::{RESPONSE_BODY_BYTES_MAX, RESPONSE_HEADER_BYTES_MAX};
-use posthaste_fault::point;
+use posthaste_fault::{Bug, planted, point};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::pool::Key;
@@ -111,7 +111,14 @@ pub(super) async fn run(
     progress: &mut Progress,
 ) -> Result<Answered, Broken> {
     progress.enter(Phase::Waiting);
-    let response = connection.sender.try_send_request(request).await.map_err(|mut error| {
+    let sending = connection.sender.try_send_request(request);
+    let sent = if planted(Bug::TimeoutWithoutBody) {
+        let head = tokio::time::timeout(progress.timeout, sending).await;
+        head.map_err(|_| Broken::Failed(failure(FailureKind::Timeout, progress.out_of_time())))?
+    } else {
+        sending.await
+    };
+    let response = sent.map_err(|mut error| {
         let unsent = error.take_message();
         let failure = explain(&error.into_error());
         match unsent {

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use posthaste_core::attempt::{Failure, FailureKind, Outcome, Timing};
 use posthaste_core::target::{TargetPolicy, judge_addresses};
-use posthaste_fault::point;
+use posthaste_fault::{Bug, planted, point};
 use rustls::pki_types::CertificateDer;
 
 use connect::Dialler;
@@ -125,8 +125,8 @@ impl Client {
 
     /// Sends a request and reads the answer, all within its deadline.
     pub async fn send(&self, request: Outbound) -> Sent {
-        let mut progress = Progress::begin();
-        let timeout = request.timeout;
+        let mut progress = Progress::begin(request.timeout);
+        let timeout = if planted(Bug::TimeoutWithoutBody) { Duration::MAX } else { request.timeout };
         let exchanged = tokio::time::timeout(timeout, self.0.exchange(request, &mut progress)).await;
         let timing = progress.finish();
         let outcome = match exchanged {
@@ -138,7 +138,7 @@ impl Client {
                 Outcome::Replied(reply)
             }
             Ok(Err(failure)) => Outcome::Failed(failure),
-            Err(_) => Outcome::Failed(failure(FailureKind::Timeout, progress.out_of_time(timeout))),
+            Err(_) => Outcome::Failed(failure(FailureKind::Timeout, progress.out_of_time())),
         };
         Sent { outcome, timing, remote: progress.remote }
     }

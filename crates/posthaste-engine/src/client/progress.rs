@@ -18,6 +18,8 @@ pub(super) enum Phase {
 }
 
 pub(super) struct Progress {
+    /// The deadline of all of it.
+    pub(super) timeout: Duration,
     began: Instant,
     phase: Phase,
     phase_began: Instant,
@@ -26,9 +28,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn begin() -> Self {
+    pub(super) fn begin(timeout: Duration) -> Self {
         let now = Instant::now();
         Self {
+            timeout,
             began: now,
             phase: Phase::Preparing,
             phase_began: now,
@@ -65,7 +68,7 @@ impl Progress {
     }
 
     /// The sentence for an attempt whose time is up.
-    pub(super) fn out_of_time(&self, timeout: Duration) -> String {
+    pub(super) fn out_of_time(&self) -> String {
         let doing = match self.phase {
             Phase::Preparing => "before anything was sent",
             Phase::Resolving => "while its name was looked up",
@@ -74,6 +77,6 @@ impl Progress {
             Phase::Waiting => "while waiting for the answer",
             Phase::Reading => "while reading the answer",
         };
-        format!("no answer within {} ms: time was up {doing}", timeout.as_millis())
+        format!("no answer within {} ms: time was up {doing}", self.timeout.as_millis())
     }
 }

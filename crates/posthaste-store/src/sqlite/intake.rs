@@ -15,7 +15,7 @@ use posthaste_core::name::{Channel, EventTypeName, Tag, Uid};
 use posthaste_core::operational::Operational;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
-use posthaste_fault::point;
+use posthaste_fault::{Bug, planted, point};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::memo::KnownApp;
@@ -27,8 +27,40 @@ use crate::intake::{Accepted, IdempotencyKey, Intake, NewMessage};
 #[async_trait]
 impl Intake for SqliteStore {
     async fn accept(&self, new: NewMessage, now: Timestamp) -> Result<Accepted, ChangeError> {
-        self.writer.run(move |work| accept(work, &new, now)).await
+        let left_for_later = left_for_later(&new);
+        let accepted = self.writer.run(move |work| accept(work, &new, now)).await?;
+        if let Some(new) = left_for_later.filter(|_| !accepted.repeated) {
+            let message = Arc::clone(&accepted.message);
+            self.writer.run(move |work| make_up_for(work, &new, &message, now)).await?;
+        }
+        Ok(accepted)
     }
+}
+
+/// With some planted bugs: what has a second transaction, after that of the message.
+fn left_for_later(new: &NewMessage) -> Option<NewMessage> {
+    (planted(Bug::FanOutAfterCommit) || planted(Bug::KeyOutsideAccept)).then(|| new.clone())
+}
+
+/// The second transaction of those planted bugs.
+fn make_up_for(
+    work: &mut Work<'_>,
+    new: &NewMessage,
+    message: &Arc<Message>,
+    now: Timestamp,
+) -> Result<(), ChangeError> {
+    if let Some(key) = new.idempotency.as_ref().filter(|_| planted(Bug::KeyOutsideAccept)) {
+        remember(work, key, message, now)?;
+    }
+    if planted(Bug::FanOutAfterCommit) {
+        let app = app_of(work, new, now)?;
+        let trigger = Trigger::Scheduled;
+        let entry = Entry { app: &app, message, origin: None, expunge_at: new.expunge_at, trigger };
+        for endpoint in targets(&app, new.only.as_ref(), &new.event_type, &new.channels)? {
+            owe(work, &entry, &endpoint, now)?;
+        }
+    }
+    Ok(())
 }
 
 fn accept(work: &mut Work<'_>, new: &NewMessage, now: Timestamp) -> Result<Accepted, ChangeError> {
@@ -56,12 +88,13 @@ fn accept(work: &mut Work<'_>, new: &NewMessage, now: Timestamp) -> Result<Accep
         created_at: now,
         deliver_at: new.deliver_at,
     });
-    if let Some(key) = &new.idempotency {
+    if let Some(key) = new.idempotency.as_ref().filter(|_| !planted(Bug::KeyOutsideAccept)) {
         remember(work, key, &message, now)?;
     }
     let trigger = if new.only.is_some() { Trigger::Manual } else { Trigger::Scheduled };
     let entry = Entry { app: &app, message: &message, origin: None, expunge_at: new.expunge_at, trigger };
-    let deliveries_count = enter(work, &entry, &targets, now)?;
+    let owed_now = if planted(Bug::FanOutAfterCommit) { &[][..] } else { &targets };
+    let deliveries_count = enter(work, &entry, owed_now, now)?;
     point!("accept.inserted");
     Ok(Accepted { message, deliveries_count, repeated: false })
 }

@@ -10,6 +10,7 @@ use posthaste_core::app::{App, Reference};
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{AppId, EndpointId, SourceId};
 use posthaste_core::tenant::EnvironmentId;
+use posthaste_fault::{Bug, planted};
 use rusqlite::Connection;
 
 use super::rows::{self, Role};
@@ -107,6 +108,9 @@ impl Memo {
 
     /// An endpoint of this app changed.
     pub(super) fn forget(&mut self, app: AppId) {
+        if planted(Bug::StaleFanOut) {
+            return;
+        }
         if let Some(known) = self.apps.remove(&app) {
             self.endpoints_count -= known.endpoints.len();
         }

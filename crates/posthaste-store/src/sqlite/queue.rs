@@ -12,7 +12,7 @@ use posthaste_core::id::{AppId, EndpointId, JobId, MessageId};
 use posthaste_core::job::Job;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
-use posthaste_fault::point;
+use posthaste_fault::{Bug, planted, point};
 use rusqlite::params;
 
 use super::writer::Work;
@@ -63,6 +63,11 @@ impl Queue for SqliteStore {
     }
 
     async fn record(&self, record: Record, now: Timestamp) -> Result<Recorded, StoreError> {
+        if planted(Bug::RetryOutsideRecord)
+            && let Some(attempt) = record.attempt.clone()
+        {
+            self.writer.run(move |work| record::write_attempt(work, &attempt)).await?;
+        }
         self.writer.run(move |work| record::record(work, &record, now)).await
     }
 

@@ -8,7 +8,7 @@ use posthaste_core::id::AppId;
 use posthaste_core::limits::ATTEMPTS_BEFORE_FAILING;
 use posthaste_core::operational::{AttemptNames, EndpointNames, Operational};
 use posthaste_core::time::Timestamp;
-use posthaste_fault::point;
+use posthaste_fault::{Bug, planted, point};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, params};
 
@@ -59,6 +59,8 @@ fn move_on(work: &Work<'_>, record: &Record) -> Result<Option<(AppId, u32)>, Sto
         DeliveryState::Delivered => (2, None, None),
         DeliveryState::DeadLettered { why } => (3, None, Some(why.word())),
     };
+    let without = planted(Bug::LeaseWithoutToken);
+    let token = if without { held_token(work, record)? } else { Some(record.lease.token) };
     let sql = "UPDATE delivery SET state = ?4, due_at = ?5, why = ?6, attempts = attempts + ?7, \
                lease_token = NULL, lease_until = NULL \
                WHERE message = ?1 AND endpoint = ?2 AND state = 1 AND lease_token = ?3 RETURNING app, attempts";
@@ -66,7 +68,7 @@ fn move_on(work: &Work<'_>, record: &Record) -> Result<Option<(AppId, u32)>, Sto
         params![
             record.key.message.as_bytes(),
             record.key.endpoint.as_bytes(),
-            record.lease.token,
+            token,
             state,
             due,
             why,
@@ -77,8 +79,16 @@ fn move_on(work: &Work<'_>, record: &Record) -> Result<Option<(AppId, u32)>, Sto
     Ok(moved.optional()?)
 }
 
+/// Whoever holds the lease by now: what a planted bug asks for.
+fn held_token(work: &Work<'_>, record: &Record) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT lease_token FROM delivery WHERE message = ?1 AND endpoint = ?2";
+    let key = (record.key.message.as_bytes(), record.key.endpoint.as_bytes());
+    let token = work.conn.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?;
+    Ok(token.flatten())
+}
+
 /// An attempt that is there already was recorded before: whoever did not hear our answer asks again.
-fn write_attempt(work: &Work<'_>, attempt: &Attempt) -> Result<(), StoreError> {
+pub(super) fn write_attempt(work: &Work<'_>, attempt: &Attempt) -> Result<(), StoreError> {
     let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
     let (headers, body, truncated, failure, detail) = match &attempt.outcome {
         Outcome::Replied(reply) => {

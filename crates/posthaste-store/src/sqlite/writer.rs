@@ -10,7 +10,7 @@ use posthaste_core::delivery::{Claimed, Lease};
 use posthaste_core::dice::{Dice, roll};
 use posthaste_core::id::EndpointId;
 use posthaste_core::time::Timestamp;
-use posthaste_fault::point;
+use posthaste_fault::{Bug, planted, point};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -67,7 +67,7 @@ trait Command: Send {
     fn run(&mut self, work: &mut Work<'_>) -> bool;
 
     /// Tells the caller what came of it, or that the transaction did not take place.
-    fn answer(self: Box<Self>, committed: Committed);
+    fn answer(&mut self, committed: Committed);
 }
 
 /// Whether a transaction is on disk.
@@ -77,7 +77,8 @@ type Committed = Result<(), Arc<rusqlite::Error>>;
 struct Task<F, T, E> {
     work: F,
     result: Option<Result<T, E>>,
-    caller: oneshot::Sender<Result<T, E>>,
+    /// `None` once it was answered.
+    caller: Option<oneshot::Sender<Result<T, E>>>,
 }
 
 impl<F, T, E> Command for Task<F, T, E>
@@ -92,15 +93,16 @@ where
         self.result.insert((self.work)(work)).is_ok()
     }
 
-    fn answer(self: Box<Self>, committed: Committed) {
-        let result = match (self.result, committed) {
+    fn answer(&mut self, committed: Committed) {
+        let Some(caller) = self.caller.take() else { return };
+        let result = match (self.result.take(), committed) {
             // A refusal too: it may have seen what another command wrote and what is undone now.
             (_, Err(error)) => Err(StoreError::Unavailable(Box::new(error)).into()),
             (Some(result), Ok(())) => result,
             (None, Ok(())) => Err(StoreError::Unavailable("the command panicked".into()).into()),
         };
         // Whoever asked may have gone away; what was committed stays committed.
-        let _ = self.caller.send(result);
+        let _ = caller.send(result);
     }
 }
 
@@ -193,7 +195,10 @@ impl Writer {
         let gone = || StoreError::Unavailable("the store is closing".into());
         let (caller, answered) = oneshot::channel();
         let commands = self.commands.as_ref().ok_or_else(gone)?;
-        commands.send(Box::new(Task { work, result: None, caller })).await.map_err(|_| gone())?;
+        commands
+            .send(Box::new(Task { work, result: None, caller: Some(caller) }))
+            .await
+            .map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 
@@ -255,7 +260,7 @@ impl Thread {
             }
             committed => {
                 let committed = committed.or_else(Undone::unless_spoiled);
-                for command in batch.drain(..) {
+                for mut command in batch.drain(..) {
                     command.answer(committed.clone());
                 }
             }
@@ -269,6 +274,11 @@ impl Thread {
         let ended = self.begin().and_then(|()| {
             for command in &mut *commands {
                 self.step(command, &engine, &mut effects)?;
+            }
+            if planted(Bug::AckBeforeCommit) {
+                for command in commands.iter_mut() {
+                    command.answer(Ok(()));
+                }
             }
             point!("commit.before");
             self.conn.execute_batch("COMMIT").map_err(Undone::failed)
