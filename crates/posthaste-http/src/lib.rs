@@ -54,10 +54,23 @@ impl std::ops::Deref for Served {
 
 /// Every route, grouped by who calls it.
 pub fn router(state: ApiState) -> Router {
+    routed(state).router
+}
+
+/// A router, and what it routes.
+pub struct Routed {
+    /// It serves.
+    pub router: Router,
+    /// The pattern of every path, for tests that must not miss one.
+    pub paths: Vec<String>,
+}
+
+/// The same router, with the list of its paths.
+pub fn routed(state: ApiState) -> Routed {
     let bins = state.bins.clone();
     let state =
         Arc::new(Served { api: state, doors: inbound::Doors::default(), bench: inbound::Bench::default() });
-    let mut router = Routes(Router::new());
+    let mut router = Routes { router: Router::new(), paths: Vec::new() };
 
     // Whoever runs us.
     router.add("/livez", get(probes::live));
@@ -73,18 +86,19 @@ pub fn router(state: ApiState) -> Router {
     receivers(&mut router, &state);
 
     // What Svix's API has and we lack says so.
-    not_supported::routes(&mut router.0);
-    let mut router = router.0;
+    not_supported::routes(&mut router);
     if let Some(bins) = bins {
-        router = router.route("/bin/{name}", any(bin::keep).with_state(bins));
+        router.add("/bin/{name}", any(bin::keep).with_state(bins));
     }
-    router
+    let Routes { router, paths } = router;
+    let router = router
         .fallback(probes::not_found)
         .method_not_allowed_fallback(probes::method_not_allowed)
         .layer(from_fn(cors::allow))
         .layer(from_fn_with_state(Arc::clone(&state), metrics::observe))
         .layer(from_fn(probes::catch_panic))
-        .with_state(state)
+        .with_state(state);
+    Routed { router, paths }
 }
 
 /// The sender's own services: apps, event types, messages.
@@ -180,12 +194,16 @@ where
     post(handler).layer(from_fn_with_state(Arc::clone(state), idempotency::once))
 }
 
-/// A router on which every path also works with a slash at its end, as Svix's does.
-struct Routes(Router<Shared>);
+/// A router on which every path also works with a slash at its end, as Svix's does. It knows all its paths.
+struct Routes {
+    router: Router<Shared>,
+    paths: Vec<String>,
+}
 
 impl Routes {
     fn add(&mut self, path: &str, methods: MethodRouter<Shared>) {
-        let router = std::mem::take(&mut self.0);
-        self.0 = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
+        let router = std::mem::take(&mut self.router);
+        self.router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
+        self.paths.push(path.to_owned());
     }
 }

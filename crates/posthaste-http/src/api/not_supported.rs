@@ -1,16 +1,15 @@
 //! Operations of Svix's API that we lack: they say so, with 501, so that nobody takes them for a wrong path.
 
-use axum::Router;
 use axum::extract::MatchedPath;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use crate::Shared;
 use crate::error::ApiError;
+use crate::{Routes, Shared};
 
 /// One path a line, with its methods. A path leaves this list when it is built.
 const OPERATIONS: &str = include_str!("not_supported.txt");
 
-pub(crate) fn routes(router: &mut Router<Shared>) {
+pub(crate) fn routes(router: &mut Routes) {
     for line in OPERATIONS.lines() {
         let mut words = line.split(' ');
         let Some(path) = words.next() else { continue };
@@ -24,8 +23,7 @@ pub(crate) fn routes(router: &mut Router<Shared>) {
         });
         let Some(methods) = methods.reduce(MethodFilter::or) else { continue };
         let answer: MethodRouter<Shared> = on(methods, refuse);
-        let taken = std::mem::take(router);
-        *router = taken.route(path, answer.clone()).route(&format!("{path}/"), answer);
+        router.add(path, answer);
     }
 }
 

@@ -27,6 +27,9 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+/// What svix-server's own tokens are signed with.
+pub(crate) const JWT_SECRET: &str = "a secret that only svix-server and we know";
+
 /// Names that resolve as the test says; all others do not.
 #[derive(Default)]
 pub(crate) struct Names(Mutex<HashMap<String, Vec<IpAddr>>>);
@@ -74,6 +77,8 @@ impl Fetch for Published {
 /// A Posthaste without an engine, on a clock that stands still.
 pub(crate) struct Posthaste {
     pub(crate) router: Router,
+    /// The pattern of every path that it routes.
+    pub(crate) paths: Vec<String>,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) dice: Arc<TestDice>,
@@ -119,7 +124,7 @@ impl Posthaste {
                 max_payload: 350 * 1024,
                 target_policy: TargetPolicy::default(),
                 resolver: names.clone(),
-                jwt_secret: None,
+                jwt_secret: Some(JWT_SECRET.to_owned().into()),
                 default_signature: SignatureKind::Hmac,
                 retention: Duration::from_hours(90 * 24),
                 public_url: "http://posthaste.example".to_owned(),
@@ -130,7 +135,8 @@ impl Posthaste {
             ready: Arc::new(AtomicBool::new(true)),
             bins: Some(Bins::new()),
         };
-        Self { router: posthaste_http::router(state), store, clock, dice, names, published, dir }
+        let posthaste_http::Routed { router, paths } = posthaste_http::routed(state);
+        Self { router, paths, store, clock, dice, names, published, dir }
     }
 
     pub(crate) async fn token(&self, environment: &str) -> String {
