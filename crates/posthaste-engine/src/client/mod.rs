@@ -128,7 +128,7 @@ impl Client {
         let mut progress = Progress::begin(request.timeout);
         let timeout = if planted(Bug::TimeoutWithoutBody) { Duration::MAX } else { request.timeout };
         let exchanged = tokio::time::timeout(timeout, self.0.exchange(request, &mut progress)).await;
-        let timing = progress.finish();
+        let mut timing = progress.finish();
         let outcome = match exchanged {
             Ok(Ok(Answered { reply, connection })) => {
                 // After the deadline's reach: an answer that was read counts, whatever becomes of its connection.
@@ -137,7 +137,13 @@ impl Client {
                 }
                 Outcome::Replied(reply)
             }
-            Ok(Err(failure)) => Outcome::Failed(failure),
+            Ok(Err(failure)) => {
+                if failure.kind == FailureKind::BlockedTarget {
+                    // How long a lookup took would tell a name that is known inside from one that is not.
+                    timing = Timing::default();
+                }
+                Outcome::Failed(failure)
+            }
             Err(_) => Outcome::Failed(failure(FailureKind::Timeout, progress.out_of_time())),
         };
         Sent { outcome, timing, remote: progress.remote }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use posthaste_core::attempt::FailureKind;
+use posthaste_core::attempt::{FailureKind, Timing};
 use posthaste_core::target::TargetPolicy;
-use posthaste_engine::client::{Client, ClientSettings, Outbound, Resolver, SystemResolver};
+use posthaste_engine::client::{Client, ClientSettings, Outbound, Resolver, Sent, SystemResolver};
+use serde_json::Value;
+use url::{Host, Url};
 
 use crate::receiver::{OK, Receiver, Step, ToldResolver, client, hasty, post, settings};
 use crate::{failed, reply};
@@ -33,12 +35,75 @@ async fn a_blocked_target_is_never_dialled_and_the_refusal_is_always_the_same() 
         "http://127.0.0.1:22/".to_owned(),
         "nonsense".to_owned(),
     ] {
-        let sent = strict.send(post(url.clone())).await;
-        assert_eq!(sent.remote, None);
-        let failure = failed(sent);
-        assert_eq!((failure.kind, &*failure.detail), (FailureKind::BlockedTarget, BLOCKED), "{url}");
+        is_blocked(strict.send(post(url.clone())).await, &url);
     }
     assert_eq!(receiver.connections(), 0);
+}
+
+/// Nothing tells one blocked target from another: not the words, not an address, not the time that it took.
+fn is_blocked(sent: Sent, case: &str) {
+    assert_eq!((sent.remote, sent.timing), (None, Timing::default()), "{case}");
+    let failure = failed(sent);
+    assert_eq!((failure.kind, &*failure.detail), (FailureKind::BlockedTarget, BLOCKED), "{case}");
+}
+
+/// What a case's resolver answers at the attempt: the last round, if it answers differently each time.
+fn answers(case: &Value) -> Vec<&str> {
+    let dns = &case["dns"];
+    let last = dns["sequence"].as_array().and_then(|rounds| rounds.last());
+    let lists = [last.unwrap_or(&Value::Null), &dns["A"], &dns["AAAA"]];
+    lists.into_iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str).collect()
+}
+
+/// Whether a URL, or one of the answers for its name, is an address of this machine.
+fn leads_home(url: &Url, answers: &[&str]) -> bool {
+    let host = match url.host() {
+        Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
+        Some(Host::Ipv6(address)) => Some(address.to_canonical()),
+        _ => None,
+    };
+    let answers = answers.iter().filter_map(|answer| answer.parse::<IpAddr>().ok());
+    host.into_iter().chain(answers).any(|address| address.is_loopback() || address.is_unspecified())
+}
+
+#[tokio::test]
+async fn every_forbidden_target_of_the_table_is_blocked_at_the_attempt_and_none_is_dialled() {
+    let canary = Receiver::answering(OK).await;
+    let table = include_str!("../../../posthaste-core/tests/fixtures/targets.json");
+    let cases: Vec<Value> = serde_json::from_str(table).unwrap();
+    let (mut blocked, mut home) = (0, 0);
+    // A name without an answer is no blocked target, and cases with settings of their own are the rule's.
+    let forbidden = cases.iter().filter(|case| case["expect"] == "deny" && case["config"].is_null());
+    for case in forbidden.filter(|case| case["dns"]["rcode"].is_null() && case["dns"]["hang"].is_null()) {
+        let text = case["url"].as_str().unwrap();
+        let resolver = ToldResolver::answers(&answers(case));
+        let client = Client::new(ClientSettings::default(), resolver);
+        is_blocked(client.send(post(text.to_owned())).await, text);
+        // What leads to this machine, at the port where somebody listens: if it were dialled, it would be seen.
+        if let Ok(mut url) = Url::parse(text)
+            && leads_home(&url, &answers(case))
+            && url.set_port(Some(canary.address.port())).is_ok()
+        {
+            is_blocked(client.send(post(url.to_string())).await, url.as_str());
+            home += 1;
+        }
+        assert_eq!(client.open_connections(), 0, "{text}");
+        blocked += 1;
+    }
+    assert!(blocked > 100 && home > 20, "{blocked} blocked, {home} of them on this machine");
+    assert_eq!(canary.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_nothing_that_is_followed() {
+    let canary = Receiver::answering(OK).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = canary.url("/latest/meta-data");
+        let answer = format!("HTTP/1.1 {status} Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+        let receiver = Receiver::answering(answer).await;
+        assert_eq!(reply(client().send(post(receiver.url("/"))).await).status, status);
+    }
+    assert_eq!(canary.connections(), 0);
 }
 
 #[tokio::test]
