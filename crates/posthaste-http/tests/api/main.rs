@@ -12,6 +12,7 @@ mod tenants;
 mod tls;
 mod world;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -115,45 +116,60 @@ fn answers(case: &Value) -> Vec<IpAddr> {
     texts.filter_map(|text| text.parse().ok()).collect()
 }
 
+/// Every place that takes a URL, and what it answers when it takes it; one PUT or PATCH each changes what is there.
+const TAKES_URLS: [(&str, &str, StatusCode); 7] = [
+    ("POST", "/api/v1/app/a/endpoint", StatusCode::CREATED),
+    ("PUT", "/api/v1/app/a/endpoint/other", StatusCode::OK),
+    ("PATCH", "/api/v1/app/a/endpoint/other", StatusCode::OK),
+    ("POST", "/api/v1/operational-webhook/endpoint", StatusCode::CREATED),
+    ("PUT", "/api/v1/operational-webhook/endpoint/other", StatusCode::OK),
+    ("POST", "/ingest/api/v1/source/s/endpoint", StatusCode::CREATED),
+    ("PUT", "/ingest/api/v1/source/s/endpoint/other", StatusCode::OK),
+];
+
 #[tokio::test]
-async fn an_endpoint_is_made_only_for_a_target_that_may_be_dialled() {
+async fn every_place_that_takes_a_url_takes_only_what_may_be_dialled() {
     let posthaste = Posthaste::start(8);
     let token = posthaste.token("default").await;
     let app = json!({ "name": "A", "uid": "a" });
     posthaste.call("POST", "/api/v1/app", &token, Some(app)).await;
+    let source = json!({ "name": "S", "uid": "s", "type": "generic-webhook" });
+    posthaste.call("POST", "/ingest/api/v1/source", &token, Some(source)).await;
     let other = json!({ "url": "https://example.com/", "uid": "other" });
-    posthaste.call("POST", "/api/v1/app/a/endpoint", &token, Some(other)).await;
+    for (_, path, _) in TAKES_URLS.iter().filter(|(method, ..)| *method == "POST") {
+        let (status, answer) = posthaste.call("POST", path, &token, Some(other.clone())).await;
+        assert_eq!(status, StatusCode::CREATED, "{path}: {answer}");
+    }
     let table = include_str!("../../../posthaste-core/tests/fixtures/targets.json");
     let cases: Vec<Value> = serde_json::from_str(table).unwrap();
     // Cases with settings of their own are the rule's; those of the connection are the client's.
     let at_create = cases.iter().filter(|case| case["config"].is_null() && case["enforced_at"] != "connect");
-    let (mut made, mut refused) = (0, 0);
+    let (mut made, mut refused, mut forbidden) = (0, 0, HashSet::new());
     for case in at_create {
         let url = case["url"].as_str().unwrap();
         if let Some(host) = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)) {
             posthaste.names.resolve(host.trim_end_matches('.'), answers(case));
         }
-        let body = json!({ "url": url });
-        let create = posthaste.call("POST", "/api/v1/app/a/endpoint", &token, Some(body.clone())).await;
-        let patch = posthaste.call("PATCH", "/api/v1/app/a/endpoint/other", &token, Some(body.clone())).await;
-        let put = posthaste.call("PUT", "/api/v1/app/a/endpoint/other", &token, Some(body)).await;
-        if case["expect"] == "allow" {
-            made += 1;
-            assert_eq!(
-                [create.0, patch.0, put.0].map(|s| s.as_u16()),
-                [201, 200, 200],
-                "{case}: {}",
-                create.1
-            );
+        let may = case["expect"] == "allow";
+        if may {
+            made += 1
         } else {
-            refused += 1;
-            for (status, answer) in [create, patch, put] {
-                assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{case}");
+            refused += 1
+        }
+        for (method, path, taken) in TAKES_URLS {
+            let (status, answer) = posthaste.call(method, path, &token, Some(json!({ "url": url }))).await;
+            let expected = if may { taken } else { StatusCode::UNPROCESSABLE_ENTITY };
+            assert_eq!(status, expected, "{method} {path} {case}: {answer}");
+            if !may {
                 assert_eq!(answer["detail"][0]["loc"], json!(["body", "url"]), "{case}");
+                forbidden.insert(answer["detail"][0]["msg"].to_string());
             }
         }
     }
     assert!(made > 10 && refused > 100, "{made} made, {refused} refused");
+    // Whether it is the name, one of its addresses or an address of ours: there is one sentence about all of them.
+    let of_addresses = forbidden.iter().filter(|said| said.contains("address") || said.contains("public"));
+    assert_eq!(of_addresses.count(), 1, "{forbidden:?}");
     let (_, list) = posthaste.call("GET", "/api/v1/app/a/endpoint?limit=250", &token, None).await;
     assert_eq!(list["data"].as_array().unwrap().len(), made + 1, "what was refused was not stored");
 }
