@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, Version};
+use axum::response::IntoResponse as _;
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -16,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use crate::error::ApiError;
 use crate::inbound::Peer;
 use crate::slow::InTime;
 use crate::stall::Impatient;
@@ -143,9 +148,21 @@ impl Host {
         let limits = self.limits;
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(|mut request: hyper::Request<Incoming>| {
+            if !names_one_host(request.version(), request.headers()) {
+                let refusal = ApiError::bad_request("the request must have one host header").into_response();
+                return std::future::ready(Ok(refusal)).left_future();
+            }
             request.extensions_mut().insert(peer);
-            router.call(request.map(|body| InTime::new(body, limits.body_timeout, limits.body_idle_timeout)))
+            let request =
+                request.map(|body| InTime::new(body, limits.body_timeout, limits.body_idle_timeout));
+            router.call(request).right_future()
         });
         let _ = watcher.watch(self.http.serve_connection(TokioIo::new(stream), service)).await;
     }
+}
+
+/// What HTTP/1.1 demands. A request that names no host, or two, is read by some proxies as meant for another.
+fn names_one_host(version: Version, headers: &HeaderMap) -> bool {
+    let count = headers.get_all(HOST).iter().count();
+    count == 1 || (count == 0 && version < Version::HTTP_11)
 }

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::inbound::Source;
 use crate::world::Posthaste;
 
 /// A listener on this machine, until it is told to stop.
@@ -155,6 +156,21 @@ async fn a_target_that_is_no_path_of_ours_is_no_way_in() {
 }
 
 #[tokio::test]
+async fn a_request_that_names_no_host_or_two_is_refused_and_an_old_one_need_not_name_any() {
+    let (posthaste, _) = Posthaste::with_endpoint(72).await;
+    let listener = Listener::start(&posthaste, ListenerLimits::default()).await;
+    for (request, status) in [
+        ("GET /livez HTTP/1.1\r\n\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
+        ("GET /livez HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n", 400),
+        ("GET /livez HTTP/1.0\r\n\r\n", 200),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\n\r\n", 200),
+    ] {
+        assert_eq!(listener.send(request.as_bytes()).await, status, "{request}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_sends_its_head_too_slowly_is_let_go() {
     let (posthaste, _) = Posthaste::with_endpoint(65).await;
     let limits = ListenerLimits { header_timeout: Duration::from_millis(50), ..ListenerLimits::default() };
@@ -213,13 +229,12 @@ async fn a_body_that_pauses_too_long_is_answered_and_cut_off() {
     assert_eq!(listener.send(&message(&token, &length, BODY)).await, 202, "the next one is served");
 }
 
-#[tokio::test]
-async fn a_body_that_trickles_without_end_is_cut_off() {
-    let (posthaste, token) = Posthaste::with_endpoint(71).await;
+/// What is said to a client that sends this head, and then its body byte by byte for ever.
+async fn said_to_a_trickle(posthaste: &Posthaste, head: &[u8]) -> String {
     let limits = ListenerLimits { body_timeout: Duration::from_millis(100), ..ListenerLimits::default() };
-    let listener = Listener::start(&posthaste, limits).await;
+    let listener = Listener::start(posthaste, limits).await;
     let (mut reader, mut writer) = listener.connect().await.into_split();
-    writer.write_all(&message(&token, "content-length: 300000\r\n", "")).await.unwrap();
+    writer.write_all(head).await.unwrap();
     let trickle = async {
         // A byte, and then as long a pause as another request takes.
         while writer.write_all(b" ").await.is_ok() {
@@ -229,7 +244,23 @@ async fn a_body_that_trickles_without_end_is_cut_off() {
     let mut said = Vec::new();
     let cut_off = async { tokio::join!(trickle, reader.read_to_end(&mut said)) };
     assert!(tokio::time::timeout(Duration::from_secs(20), cut_off).await.is_ok(), "it still trickles");
-    assert!(said.starts_with(b"HTTP/1.1 408 "), "{said:?}");
+    String::from_utf8(said).unwrap()
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_without_end_is_cut_off() {
+    let (posthaste, token) = Posthaste::with_endpoint(71).await;
+    let said = said_to_a_trickle(&posthaste, &message(&token, "content-length: 300000\r\n", "")).await;
+    assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_at_a_door_is_cut_off() {
+    let source = Source::github(73, json!({})).await;
+    let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 300000\r\n\r\n", source.door);
+    let said = said_to_a_trickle(&source.posthaste, head.as_bytes()).await;
+    assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
+    assert!(source.kept().await.is_empty());
 }
 
 #[tokio::test]
