@@ -1,6 +1,6 @@
 //! One error type, one shape, mapped in one place: `{code, detail}`, or 422 with every field that is wrong.
 
-use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use posthaste_store::{ChangeError, StoreError};
@@ -137,10 +137,12 @@ impl IntoResponse for ApiError {
 }
 
 const JSON: (HeaderName, HeaderValue) = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+/// Payloads and receivers' answers stand in our JSON as they came: no browser may look for a page in them.
+const AS_IT_SAYS: (HeaderName, HeaderValue) = (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
 /// A JSON answer.
 pub(crate) fn json_response(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
-    (status, [JSON], body.into()).into_response()
+    (status, [JSON, AS_IT_SAYS], body.into()).into_response()
 }
 
 /// A value as a JSON answer.
