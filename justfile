@@ -12,3 +12,7 @@ bench *args:
 
 micro:
     cargo bench -p posthaste-signature -p posthaste-core -p posthaste-store
+
+# Known vulnerabilities, unsound and unmaintained crates; needs the network.
+advisories:
+    PATH="$PWD/target/test-env/python-tools/bin:$PATH" cargo deny check advisories
