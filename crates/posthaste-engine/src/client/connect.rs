@@ -18,6 +18,7 @@ use super::exchange::Connection;
 use super::pool::Key;
 use super::progress::{Phase, Progress};
 use super::route::Route;
+use super::wire::{Watch, Wire};
 use super::{failure, tls};
 
 /// How long one address may take when there are others to try.
@@ -57,12 +58,13 @@ impl Dialler {
         // A request is one write: waiting for more would only delay it.
         let _ = stream.set_nodelay(true);
         let key = Key::new(route, remote);
+        let (stream, watch) = Wire::new(stream);
         if route.target.is_https() {
             progress.enter(Phase::Handshaking);
             let stream = self.tls.handshake(&route.host, stream).await?;
-            return speak_http(stream, key, open).await;
+            return speak_http(stream, key, open, watch).await;
         }
-        speak_http(stream, key, open).await
+        speak_http(stream, key, open, watch).await
     }
 }
 
@@ -101,7 +103,7 @@ async fn dial(addresses: &[SocketAddr], progress: &mut Progress) -> Result<(TcpS
     Err(last)
 }
 
-async fn speak_http<S>(stream: S, key: Key, open: Open) -> Result<Connection, Failure>
+async fn speak_http<S>(stream: S, key: Key, open: Open, watch: Watch) -> Result<Connection, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -116,5 +118,5 @@ where
         // What goes wrong here also reaches whoever waits for the answer.
         let _ = driver.await;
     });
-    Ok(Connection::new(sender, key, AbortOnDropHandle::new(driver)))
+    Ok(Connection::new(sender, key, watch, AbortOnDropHandle::new(driver)))
 }

@@ -1,6 +1,7 @@
 //! One request and its answer on one connection.
 
 use std::error::Error as _;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
@@ -20,6 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::pool::Key;
 use super::progress::{Phase, Progress};
 use super::route::Route;
+use super::wire::{ANSWER_BYTES_MAX, Watch};
 use super::{Outbound, failure};
 
 /// What says where a message ends and what the connection does next. A caller who could set these could make one
@@ -30,12 +32,18 @@ const FRAMING: &[HeaderName] = &[CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRAILER
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     key: Key,
+    watch: Watch,
     _driver: AbortOnDropHandle<()>,
 }
 
 impl Connection {
-    pub(super) fn new(sender: SendRequest<Full<Bytes>>, key: Key, driver: AbortOnDropHandle<()>) -> Self {
-        Self { sender, key, _driver: driver }
+    pub(super) fn new(
+        sender: SendRequest<Full<Bytes>>,
+        key: Key,
+        watch: Watch,
+        driver: AbortOnDropHandle<()>,
+    ) -> Self {
+        Self { sender, key, watch, _driver: driver }
     }
 
     pub(super) fn key(&self) -> &Key {
@@ -44,6 +52,11 @@ impl Connection {
 
     pub(super) fn remote(&self) -> SocketAddr {
         self.key.remote()
+    }
+
+    /// Before a request goes out on a kept connection: it is looked whether that is still open, and silent.
+    pub(super) fn look(&self) {
+        self.watch.look();
     }
 
     /// Whether it can carry a request now.
@@ -111,6 +124,7 @@ pub(super) async fn run(
     progress: &mut Progress,
 ) -> Result<Answered, Broken> {
     progress.enter(Phase::Waiting);
+    connection.watch.begin();
     let sending = connection.sender.try_send_request(request);
     let sent = if planted(Bug::TimeoutWithoutBody) {
         let head = tokio::time::timeout(progress.timeout, sending).await;
@@ -120,7 +134,7 @@ pub(super) async fn run(
     };
     let response = sent.map_err(|mut error| {
         let unsent = error.take_message();
-        let failure = explain(&error.into_error());
+        let failure = explain(&error.into_error(), &connection.watch);
         match unsent {
             Some(request) => Broken::Unsent(Box::new(request), failure),
             None => Broken::Failed(failure),
@@ -130,7 +144,7 @@ pub(super) async fn run(
     progress.enter(Phase::Reading);
     let (head, body) = response.into_parts();
     let (headers, headers_cut) = keep_headers(&head.headers);
-    let (body, body_cut) = read_body(body).await.map_err(Broken::Failed)?;
+    let (body, body_cut) = read_body(body, &connection.watch).await.map_err(Broken::Failed)?;
     point!("send.body_read");
     let reply = Reply { status: head.status.as_u16(), headers, body, truncated: headers_cut || body_cut };
     // What was not read to its end cannot carry another answer.
@@ -138,7 +152,10 @@ pub(super) async fn run(
     Ok(Answered { reply, connection })
 }
 
-fn explain(error: &hyper::Error) -> Failure {
+fn explain(error: &hyper::Error, watch: &Watch) -> Failure {
+    if watch.is_flooded() {
+        return flooded();
+    }
     if error.is_parse() || error.is_parse_status() {
         return failure(FailureKind::Protocol, format!("what came back is not an HTTP answer: {error}"));
     }
@@ -146,9 +163,23 @@ fn explain(error: &hyper::Error) -> Failure {
     failure(FailureKind::Broken, format!("the connection closed before the answer came: {cause}"))
 }
 
+fn flooded() -> Failure {
+    let kib = ANSWER_BYTES_MAX / 1024;
+    failure(
+        FailureKind::Protocol,
+        format!("the answer has more than {kib} KiB of interim answers or framing"),
+    )
+}
+
 /// The last cause: what the operating system or TLS said, if it was that.
 fn why(error: &hyper::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// Chunks that are none, and trailers without end, in the words of hyper.
+fn is_nonsense(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData))
 }
 
 /// In order, repeated ones too, up to the limit.
@@ -168,11 +199,17 @@ fn keep_headers(headers: &HeaderMap) -> (Vec<(String, Bytes)>, bool) {
 
 /// Reads up to the limit; `true`: there was more. Copies, because a slice of the connection's buffer would keep all
 /// of that buffer alive until the attempt is recorded.
-async fn read_body(mut body: Incoming) -> Result<(Bytes, bool), Failure> {
+async fn read_body(mut body: Incoming, watch: &Watch) -> Result<(Bytes, bool), Failure> {
     let mut kept = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
+            if watch.is_flooded() {
+                return flooded();
+            }
             let cause = why(&error);
+            if is_nonsense(&error) {
+                return failure(FailureKind::Protocol, format!("the answer's body is not HTTP: {cause}"));
+            }
             failure(FailureKind::Broken, format!("the connection broke within the answer: {cause}"))
         })?;
         let Ok(data) = frame.into_data() else { continue };

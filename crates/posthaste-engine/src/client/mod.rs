@@ -11,6 +11,7 @@ mod progress;
 mod resolve;
 mod route;
 mod tls;
+mod wire;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -160,6 +161,7 @@ impl Shared {
         // left, the request goes out once more, on a new one.
         if let Some(connection) = self.pool.take(&route, &addresses) {
             progress.remote = Some(connection.remote());
+            connection.look();
             match exchange::run(connection, request, progress).await {
                 Ok(answered) => return Ok(answered),
                 Err(Broken::Unsent(unsent, _)) => request = *unsent,

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use posthaste_core::attempt::{Failure, FailureKind};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::failure;
+use super::wire::Wire;
 
 pub(super) struct Connector(TlsConnector);
 
@@ -27,11 +27,7 @@ impl Connector {
         Self(TlsConnector::from(Arc::new(config)))
     }
 
-    pub(super) async fn handshake(
-        &self,
-        host: &str,
-        stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, Failure> {
+    pub(super) async fn handshake(&self, host: &str, stream: Wire) -> Result<TlsStream<Wire>, Failure> {
         let name = ServerName::try_from(host.trim_end_matches('.').to_owned())
             .map_err(|_| failure(FailureKind::Tls, "its host is no name that a certificate could be for"))?;
         self.0

@@ -1,6 +1,8 @@
 //! The client against receivers that behave, and receivers that do not.
 #![expect(clippy::unwrap_used, reason = "a receiver that cannot be set up is a failed test")]
 
+mod hostile;
+mod moment;
 mod receiver;
 mod targets;
 mod tls;

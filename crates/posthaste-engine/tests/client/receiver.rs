@@ -24,6 +24,12 @@ pub(crate) enum Step {
     Write(Vec<u8>),
     /// Reads requests and answers each with these bytes, until the other side closes.
     AnswerAll(Vec<u8>),
+    /// Writes this byte at each [`BEAT`], until the other side closes.
+    Drip(u8),
+    /// Writes these bytes over and over, until the other side closes.
+    Flood(Vec<u8>),
+    /// Reads a byte at each [`BEAT`], until the other side closes.
+    ReadSlowly,
     /// Closes in order.
     Close,
     /// Closes with a reset.
@@ -36,6 +42,9 @@ impl Step {
     }
 }
 
+/// How often a slow receiver moves: far more often than a test's deadline, so that no byte comes as a surprise.
+const BEAT: Duration = Duration::from_millis(20);
+
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 pub(crate) struct Receiver {
@@ -43,6 +52,7 @@ pub(crate) struct Receiver {
     requests: mpsc::UnboundedReceiver<String>,
     finished: mpsc::UnboundedReceiver<()>,
     connections: std::sync::Arc<AtomicUsize>,
+    bytes_written: std::sync::Arc<AtomicUsize>,
 }
 
 impl Receiver {
@@ -54,18 +64,20 @@ impl Receiver {
         let (end, finished) = mpsc::unbounded_channel();
         let connections = std::sync::Arc::new(AtomicUsize::new(0));
         let count = std::sync::Arc::clone(&connections);
+        let bytes_written = std::sync::Arc::new(AtomicUsize::new(0));
+        let written = std::sync::Arc::clone(&bytes_written);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let script = scripts[number.min(scripts.len() - 1)].clone();
-                let (tell, end) = (tell.clone(), end.clone());
+                let (tell, end, written) = (tell.clone(), end.clone(), std::sync::Arc::clone(&written));
                 tokio::spawn(async move {
-                    let _ = play(stream, script, &tell).await;
+                    let _ = play(stream, script, &tell, &written).await;
                     let _ = end.send(());
                 });
             }
         });
-        Self { address, requests, finished, connections }
+        Self { address, requests, finished, connections, bytes_written }
     }
 
     /// Reads a request on each connection, writes `answer`, and waits.
@@ -87,6 +99,11 @@ impl Receiver {
         crate::soon(self.finished.recv()).await.unwrap();
     }
 
+    /// What the other side, and the system between, took of floods.
+    pub(crate) fn bytes_written(&self) -> usize {
+        self.bytes_written.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -96,6 +113,7 @@ async fn play(
     mut stream: TcpStream,
     script: Vec<Step>,
     tell: &mpsc::UnboundedSender<String>,
+    written: &AtomicUsize,
 ) -> io::Result<()> {
     for step in script {
         match step {
@@ -105,6 +123,18 @@ async fn play(
                 let _ = tell.send(read_request(&mut stream).await?);
                 stream.write_all(&bytes).await?;
             },
+            Step::Drip(byte) => drip(&mut stream, byte).await?,
+            Step::Flood(bytes) => loop {
+                stream.write_all(&bytes).await?;
+                written.fetch_add(bytes.len(), Ordering::SeqCst);
+            },
+            Step::ReadSlowly => {
+                let mut beat = tokio::time::interval(BEAT);
+                loop {
+                    beat.tick().await;
+                    stream.read_u8().await?;
+                }
+            }
             Step::Close => return stream.shutdown().await,
             Step::Reset => return stream.set_zero_linger(),
         }
@@ -112,6 +142,15 @@ async fn play(
     let mut rest = [0; 4096];
     while stream.read(&mut rest).await? > 0 {}
     Ok(())
+}
+
+/// Ends when the other side has closed.
+async fn drip(stream: &mut TcpStream, byte: u8) -> io::Result<()> {
+    let mut beat = tokio::time::interval(BEAT);
+    loop {
+        beat.tick().await;
+        stream.write_all(&[byte]).await?;
+    }
 }
 
 /// A head and as many bytes as its `content-length` says.

@@ -127,6 +127,16 @@ async fn a_server_that_speaks_no_tls_or_only_an_old_one_fails_the_handshake() {
     let failure = failed(send(&client, old.address.port()).await);
     assert_eq!(failure.kind, FailureKind::Tls);
     assert!(failure.detail.contains("ProtocolVersion"), "{}", failure.detail);
+    // What one says that takes our hello for one of its own version: a ServerHello of TLS 1.0 or 1.1.
+    for minor in [1, 2] {
+        let random = [7; 32];
+        let hello = [&[2, 0, 0, 38, 3, minor][..], &random, &[0, 0, 0x2F, 0]].concat();
+        let record = [&[0x16, 3, minor, 0, 42][..], &hello].concat();
+        let mut old = Receiver::running(vec![vec![crate::Step::Write(record)]]).await;
+        let failure = failed(send(&client, old.address.port()).await);
+        assert_eq!(failure.kind, FailureKind::Tls, "{}", failure.detail);
+        old.connection_is_over().await;
+    }
 }
 
 #[tokio::test]
