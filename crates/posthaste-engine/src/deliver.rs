@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthaste_core::attempt::Attempt;
+use posthaste_core::attempt::{Attempt, Outcome};
 use posthaste_core::delivery::{Claimed, Verdict};
-use posthaste_core::id::AttemptId;
+use posthaste_core::id::{AttemptId, EndpointId};
 use posthaste_core::retry;
 use posthaste_fault::point;
 use posthaste_store::queue::Record;
@@ -24,21 +24,21 @@ const RECORD_RETRY_MAX: Duration = Duration::from_secs(5);
 /// here, the lease runs out and the delivery is tried again: at least once, never not at all.
 pub(crate) async fn deliver(engine: &Arc<Engine>, claimed: Claimed) {
     let endpoint = claimed.endpoint.id;
+    let slot = Slot::of(engine, endpoint);
     if let Some(why) = claimed.undeliverable() {
-        engine.finished(endpoint, None);
+        drop(slot);
         return record(engine, &claimed, None, Verdict::GiveUp(why)).await;
     }
     let started_at = engine.clock.now();
     if claimed.lease.until < started_at.later(engine.settings.request_timeout) {
         // It waited too long in its lane. Somebody else may hold it before we are done: leave it to them.
-        engine.finished(endpoint, None);
         engine.metrics.let_go.inc();
         return;
     }
     point!("send.claimed");
     let outbound = request::build(&claimed, started_at, engine.settings.request_timeout);
     let sent = engine.transport.send(outbound).await; // the only await here that can be slow
-    engine.finished(endpoint, Some(&sent.outcome));
+    slot.over(&sent.outcome);
 
     let now = engine.clock.now();
     let attempts_made = claimed.attempts_made + 1;
@@ -58,6 +58,34 @@ pub(crate) async fn deliver(engine: &Arc<Engine>, claimed: Claimed) {
     engine.metrics.attempted(&claimed, &attempt, verdict, now);
     engine.observer.attempted(&claimed, &attempt, verdict);
     record(engine, &claimed, Some(attempt), verdict).await;
+}
+
+/// The place that an attempt has among those under way. It is given back whatever happens, a panic included: a lane
+/// whose places leak is a lane that sends nothing more.
+struct Slot<'a> {
+    engine: &'a Arc<Engine>,
+    endpoint: EndpointId,
+    is_over: bool,
+}
+
+impl<'a> Slot<'a> {
+    fn of(engine: &'a Arc<Engine>, endpoint: EndpointId) -> Self {
+        Self { engine, endpoint, is_over: false }
+    }
+
+    /// The attempt was made, and the lane learns from it.
+    fn over(mut self, outcome: &Outcome) {
+        self.is_over = true;
+        self.engine.finished(self.endpoint, Some(outcome));
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.engine.finished(self.endpoint, None);
+        }
+    }
 }
 
 /// Writes until it is written or the lease is over. A store that is away for a moment costs no second attempt.
