@@ -1,6 +1,7 @@
 //! The client against receivers that behave, and receivers that do not.
 #![expect(clippy::unwrap_used, reason = "a receiver that cannot be set up is a failed test")]
 
+mod beside;
 mod hostile;
 mod moment;
 mod receiver;
