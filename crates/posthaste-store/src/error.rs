@@ -16,6 +16,25 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
+    /// It is a file, but not one of ours.
+    #[error("{0} is not a store of posthaste's")]
+    NotAStore(String),
+    /// SQLite finds fault with the file itself.
+    #[error("{file} is damaged: {detail}")]
+    Damaged {
+        /// Which file.
+        file: String,
+        /// What SQLite says.
+        detail: String,
+    },
+    /// A copy could not be written.
+    #[error("{file} cannot be written: {detail}")]
+    NotWritten {
+        /// Which file.
+        file: String,
+        /// What SQLite says.
+        detail: String,
+    },
     /// The store was written by a newer version.
     #[error("the store has schema {found}, this version knows up to {known}: use a newer posthaste")]
     Newer {

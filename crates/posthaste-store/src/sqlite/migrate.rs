@@ -20,24 +20,8 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, checksum TEXT NOT NULL)",
     )?;
-    let known = MIGRATIONS.len();
-    let applied: Vec<(usize, String)> = transaction
-        .prepare("SELECT number, checksum FROM migration ORDER BY number")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    if let Some((found, _)) = applied.last().filter(|(number, _)| *number > known) {
-        let as_u32 = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        return Err(StoreError::Newer { found: as_u32(*found), known: as_u32(known) });
-    }
-    for (number, checksum) in &applied {
-        if MIGRATIONS.get(number - 1).is_none_or(|sql| checksum_of(sql) != *checksum) {
-            return Err(corrupt(
-                "migration",
-                format!("number {number} is not the one that this version knows"),
-            ));
-        }
-    }
-    for (index, sql) in MIGRATIONS.iter().enumerate().skip(applied.len()) {
+    let applied_count = applied(&transaction)?;
+    for (index, sql) in MIGRATIONS.iter().enumerate().skip(applied_count) {
         transaction.execute_batch(sql)?;
         point!("migrate.half_applied");
         transaction.execute(
@@ -48,6 +32,45 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     point!("migrate.applied");
     transaction.commit()?;
     Ok(())
+}
+
+/// The schema that this version writes.
+pub(super) fn known() -> u32 {
+    as_u32(MIGRATIONS.len())
+}
+
+/// The schema that a database has, which is changed by nothing here. `None`: it is no store of ours.
+pub(super) fn schema(conn: &Connection) -> Result<Option<u32>, StoreError> {
+    let sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('migration', 'setting')";
+    let tables: i64 = conn.query_row(sql, [], |row| row.get(0))?;
+    if tables < 2 {
+        return Ok(None);
+    }
+    Ok(Some(as_u32(applied(conn)?)))
+}
+
+/// How many migrations were applied; refuses those that we do not know, and those that are not ours.
+fn applied(conn: &Connection) -> Result<usize, StoreError> {
+    let applied: Vec<(usize, String)> = conn
+        .prepare("SELECT number, checksum FROM migration ORDER BY number")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    if let Some((found, _)) = applied.last().filter(|(number, _)| *number > MIGRATIONS.len()) {
+        return Err(StoreError::Newer { found: as_u32(*found), known: known() });
+    }
+    for (number, checksum) in &applied {
+        if MIGRATIONS.get(number - 1).is_none_or(|sql| checksum_of(sql) != *checksum) {
+            return Err(corrupt(
+                "migration",
+                format!("number {number} is not the one that this version knows"),
+            ));
+        }
+    }
+    Ok(applied.len())
+}
+
+fn as_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn checksum_of(sql: &str) -> String {

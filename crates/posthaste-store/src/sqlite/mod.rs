@@ -1,9 +1,11 @@
 //! The embedded store: one SQLite file, one thread that writes, a few connections that read.
 
+pub mod copy;
 mod directory;
 mod history;
 mod intake;
 mod jobs;
+pub mod lock;
 mod memo;
 mod migrate;
 mod open;

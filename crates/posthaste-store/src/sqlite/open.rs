@@ -1,7 +1,6 @@
 //! Opens a database: pragmas, migrations, the check of the main secret, the serving lock.
 
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,13 +10,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transac
 
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{SqliteOptions, SqliteStore, Workers, migrate, rows};
+use super::{SqliteOptions, SqliteStore, Workers, lock, migrate, rows};
 use crate::error::StoreError;
 use crate::queue::Backlog;
 use crate::seal::Vault;
 
 /// How long to wait for another process's transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait between two tries to switch a new file to WAL.
 const WAL_RETRY: Duration = Duration::from_millis(10);
 /// Prepared statements kept per connection: more than there are in this crate.
@@ -33,7 +32,7 @@ impl SqliteStore {
 
     /// Opens the store, and says where its work is done.
     pub fn open_with(options: SqliteOptions, workers: Workers) -> Result<Arc<Self>, StoreError> {
-        let lock = if options.serving { Some(serving_lock(&options.path)?) } else { None };
+        let lock = if options.serving { Some(lock::serve(&options.path)?) } else { None };
         let vault = Arc::new(Vault::new(&options.main_secret));
         let mut conn = connect(&options.path, true)?;
         migrate::migrate(&mut conn)?;
@@ -47,7 +46,7 @@ impl SqliteStore {
 }
 
 /// WAL, so that readers never wait for the writer; FULL, so that a commit that returned survives a power cut.
-fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
+pub(super) fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
     let access = if writes {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
     } else {
@@ -89,33 +88,14 @@ fn switch_to_wal(conn: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// One process serves from a store: it alone knows which leases are its own.
-fn serving_lock(path: &Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let path = PathBuf::from(name);
-    let unavailable = |error: std::io::Error| StoreError::Unavailable(Box::new(error));
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(unavailable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let dir = path.parent().unwrap_or(&path).display().to_string();
-            Err(StoreError::InUse(dir))
-        }
-        Err(TryLockError::Error(error)) => Err(unavailable(error)),
-    }
-}
-
 fn check_key(
     conn: &Connection,
     vault: &Vault,
     dice: &dyn posthaste_core::dice::Dice,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT value FROM setting WHERE name = 'key_check'";
-    let stored: Option<Vec<u8>> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
-    match stored {
-        Some(sealed) if vault.open(&sealed, b"key_check").is_ok_and(|plain| *plain == KEY_CHECK) => Ok(()),
-        Some(_) => Err(StoreError::WrongMainSecret),
+    match key_fits(conn, vault)? {
+        Some(true) => Ok(()),
+        Some(false) => Err(StoreError::WrongMainSecret),
         None => {
             let sealed =
                 vault.seal(KEY_CHECK, b"key_check", dice).map_err(|_| StoreError::WrongMainSecret)?;
@@ -123,6 +103,13 @@ fn check_key(
             Ok(())
         }
     }
+}
+
+/// Whether the store was written with this main secret. `None`: nothing was sealed in it yet.
+pub(super) fn key_fits(conn: &Connection, vault: &Vault) -> Result<Option<bool>, StoreError> {
+    let sql = "SELECT value FROM setting WHERE name = 'key_check'";
+    let stored: Option<Vec<u8>> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
+    Ok(stored.map(|sealed| vault.open(&sealed, b"key_check").is_ok_and(|plain| *plain == KEY_CHECK)))
 }
 
 /// The process that served before is gone, and with it all leases: what it had claimed has been due since it was
