@@ -20,6 +20,10 @@ pub(crate) enum Command {
     Serve(SettingArgs),
     /// Make, list and revoke API tokens; works beside a running server
     Token(TokenArgs),
+    /// Copy the store to a file, beside a running server: consistent, checked, and all of it or nothing
+    Backup(BackupArgs),
+    /// Put a backup in the store's place, while no server runs
+    Restore(RestoreArgs),
     /// Ask a running server whether it is ready; exit 0 if it is, 7 if not
     Healthcheck(HealthcheckArgs),
     /// Look at settings
@@ -90,6 +94,30 @@ pub(crate) enum TokenAction {
         #[command(flatten)]
         settings: SettingArgs,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// Where the backup goes; only its owner may read it
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Replace FILE if it is there; until the new backup is whole, it stays what it was
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// What `posthaste backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// If there is a store already, put it aside; nothing of it is deleted
+    #[arg(long)]
+    pub(crate) replace: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
 }
 
 #[derive(Debug, Args)]

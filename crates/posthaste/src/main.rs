@@ -6,11 +6,13 @@ mod cli;
 mod commands;
 mod config;
 mod shutdown;
+mod staged;
 mod system;
 mod telemetry;
 mod tls;
 mod unjudged;
 mod wiring;
+mod words;
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -52,12 +52,28 @@ pub(crate) fn open_store(settings: &Settings, serving: bool) -> anyhow::Result<A
     prepare_data_dir(&settings.data_dir)?;
     let main_secret = match &settings.main_secret {
         Some(secret) => secret.clone(),
-        None => generated_secret(&settings.data_dir.join("main-secret"))?,
+        None => generated_secret(&main_secret_file(settings))?,
     };
-    let path = settings.data_dir.join("posthaste.db");
+    let path = database(settings);
     let shown = path.display().to_string();
     let options = SqliteOptions { path, main_secret, dice: Arc::new(SystemDice), serving };
     SqliteStore::open(options).with_context(|| format!("cannot open {shown}"))
+}
+
+/// The file of the embedded store.
+pub(crate) fn database(settings: &Settings) -> PathBuf {
+    settings.data_dir.join("posthaste.db")
+}
+
+/// Where the main secret lies if it is no setting.
+pub(crate) fn main_secret_file(settings: &Settings) -> PathBuf {
+    settings.data_dir.join("main-secret")
+}
+
+/// The main secret that a server would use, if there is one; makes none.
+pub(crate) fn known_secret(settings: &Settings) -> Option<Zeroizing<String>> {
+    let written = || std::fs::read_to_string(main_secret_file(settings)).map(Zeroizing::new).ok();
+    settings.main_secret.clone().or_else(|| written().map(|text| Zeroizing::new(text.trim().to_owned())))
 }
 
 /// Reads a secret from `path`, which is written with fresh random bytes if it is not there.

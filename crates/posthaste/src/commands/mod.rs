@@ -1,7 +1,9 @@
 //! One file a command: the same ports that the API uses, from a shell.
 
+mod backup;
 mod dev;
 mod healthcheck;
+mod restore;
 mod serve;
 mod token;
 
@@ -21,6 +23,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Dev(args) => wiring::runtime()?.block_on(dev::dev(args)),
         Command::Token(args) => wiring::runtime()?.block_on(token::token(args.action)),
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => restore::restore(&args),
         Command::Healthcheck(args) => wiring::runtime()?.block_on(healthcheck::healthcheck(&args.url)),
         Command::Config(args) => {
             let ConfigAction::Show { settings } = args.action;

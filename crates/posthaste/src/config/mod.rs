@@ -79,7 +79,12 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     let store_says = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
     let is_theirs = matches!(
         store_says,
-        Some(StoreError::Newer { .. } | StoreError::InUse(_) | StoreError::WrongMainSecret)
+        Some(
+            StoreError::Newer { .. }
+                | StoreError::InUse(_)
+                | StoreError::WrongMainSecret
+                | StoreError::NotAStore(_)
+        )
     );
     if is_theirs || error.downcast_ref::<ConfigError>().is_some() { 2 } else { 1 }
 }
