@@ -152,9 +152,9 @@ async fn every_place_that_takes_a_url_takes_only_what_may_be_dialled() {
         }
         let may = case["expect"] == "allow";
         if may {
-            made += 1
+            made += 1;
         } else {
-            refused += 1
+            refused += 1;
         }
         for (method, path, taken) in TAKES_URLS {
             let (status, answer) = posthaste.call(method, path, &token, Some(json!({ "url": url }))).await;
