@@ -8,6 +8,9 @@ pub enum StoreError {
     /// The store cannot be written or read now; later it may.
     #[error("the store is not available: {0}")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The disk does not let us write: it is full, it failed, or its files are gone. Reading may work.
+    #[error("the store cannot be written: {0}")]
+    Unwell(String),
     /// A row does not make sense. Nothing was changed.
     #[error("a row of {table} cannot be read: {detail}")]
     Corrupt {

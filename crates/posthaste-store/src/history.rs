@@ -209,6 +209,6 @@ pub trait History: Send + Sync {
         attempt: AttemptId,
     ) -> Result<(), ChangeError>;
 
-    /// Answers if the store can be read: for readiness.
+    /// Answers if the store can be read and, as far as is known, written: for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -63,13 +63,17 @@ pub struct Backlog {
     pub in_flight_count: u64,
 }
 
-/// How often the store committed, and how much at a time.
+/// How often the store committed, how much at a time, and whether it can now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Commits {
     /// Transactions.
     pub commits_count: u64,
     /// Commands in them.
     pub commands_count: u64,
+    /// How often it turned out that the store could not be written.
+    pub failures_count: u64,
+    /// It cannot be written now.
+    pub unwell: bool,
 }
 
 /// What retention removed.

@@ -551,7 +551,7 @@ pub async fn the_backlog_is_counted_as_it_changes(world: World) {
 
 pub async fn commands_that_wait_together_are_committed_together(world: World) {
     let app = world.app().await;
-    let Commits { commits_count, commands_count } = world.store.commits();
+    let Commits { commits_count, commands_count, .. } = world.store.commits();
     let mut racing = tokio::task::JoinSet::new();
     for _ in 0..500 {
         let (store, new, now) = (Arc::clone(&world.store), world.message(app), world.now());

@@ -59,7 +59,8 @@ pub fn copy(from: &Path, into: &Path) -> Result<(), StoreError> {
 
 /// Moves what a store that nobody serves from has in its WAL into its one file.
 pub fn settle(path: &Path) -> Result<(), StoreError> {
-    let conn = open::connect(path, true).map_err(|_| StoreError::NotAStore(path.display().to_string()))?;
+    let conn = open::connect(path, open::Access::Write)
+        .map_err(|_| StoreError::NotAStore(path.display().to_string()))?;
     Ok(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 

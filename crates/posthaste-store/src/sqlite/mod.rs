@@ -2,6 +2,8 @@
 
 pub mod copy;
 mod directory;
+mod files;
+mod health;
 mod history;
 mod intake;
 mod jobs;
@@ -18,6 +20,7 @@ mod rows;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod writer;
 
 use std::path::PathBuf;
@@ -27,7 +30,9 @@ use posthaste_core::dice::Dice;
 use zeroize::Zeroizing;
 
 use crate::seal::Vault;
+use health::Health;
 use reader::Reader;
+use watch::Watch;
 use writer::Writer;
 
 /// How to open the embedded store.
@@ -55,6 +60,9 @@ pub enum Workers {
 
 /// The embedded store.
 pub struct SqliteStore {
+    /// Ends first: it opens the file anew.
+    _watch: Option<Watch>,
+    health: Arc<Health>,
     writer: Writer,
     reader: Reader,
     vault: Arc<Vault>,

@@ -8,7 +8,10 @@ use posthaste_core::id::{EndpointKind, MessageKind};
 use posthaste_fault::{Bug, planted, point};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
+use super::files::Files;
+use super::health::Health;
 use super::reader::Reader;
+use super::watch::Watch;
 use super::writer::Writer;
 use super::{SqliteOptions, SqliteStore, Workers, lock, migrate, rows};
 use crate::error::StoreError;
@@ -34,28 +37,52 @@ impl SqliteStore {
     pub fn open_with(options: SqliteOptions, workers: Workers) -> Result<Arc<Self>, StoreError> {
         let lock = if options.serving { Some(lock::serve(&options.path)?) } else { None };
         let vault = Arc::new(Vault::new(&options.main_secret));
-        let mut conn = connect(&options.path, true)?;
+        let mut conn = connect(&options.path, Access::Create)?;
         migrate::migrate(&mut conn)?;
         check_key(&conn, &vault, &*options.dice)?;
         let backlog = if options.serving { take_over(&mut conn)? } else { Backlog::default() };
-        let reader = Reader::open(workers, || connect(&options.path, false))?;
+        let reader = Reader::open(workers, || connect(&options.path, Access::Read))?;
+        let health = Arc::new(Health::of(Files::of(&options.path)?));
         let dice = options.dice;
-        let writer = Writer::start(workers, conn, Arc::clone(&vault), Arc::clone(&dice), backlog)?;
-        Ok(Arc::new(Self { writer, reader, vault, dice, _lock: lock }))
+        let writer = Writer::start(
+            workers,
+            conn,
+            Arc::clone(&health),
+            Arc::clone(&vault),
+            Arc::clone(&dice),
+            backlog,
+        )?;
+        let path = options.path;
+        let watch = match workers {
+            Workers::Threads => {
+                Some(Watch::start(Arc::clone(&health), move || connect(&path, Access::Write))?)
+            }
+            Workers::CallersRuntime => None,
+        };
+        Ok(Arc::new(Self { _watch: watch, health, writer, reader, vault, dice, _lock: lock }))
     }
 }
 
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    /// Never to make a new file where the store has gone.
+    Write,
+    Create,
+}
+
 /// WAL, so that readers never wait for the writer; FULL, so that a commit that returned survives a power cut.
-pub(super) fn connect(path: &Path, writes: bool) -> Result<Connection, StoreError> {
-    let access = if writes {
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
-    } else {
-        OpenFlags::SQLITE_OPEN_READ_ONLY
+pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, StoreError> {
+    let flags = match access {
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Access::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
     };
-    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    if writes {
+    if access != Access::Read {
         // Before the first table: a page that holds a message of 1 KiB beside its neighbours.
         conn.pragma_update(None, "page_size", 8192)?;
         switch_to_wal(&conn)?;

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Workers;
+use super::health::{self, Health};
 use super::memo::Memo;
 use crate::error::StoreError;
 use crate::queue::{Backlog, Commits, HandOver};
@@ -71,7 +72,7 @@ trait Command: Send {
 }
 
 /// Whether a transaction is on disk.
-type Committed = Result<(), Arc<rusqlite::Error>>;
+type Committed = Result<(), Arc<StoreError>>;
 
 /// A command and its caller.
 struct Task<F, T, E> {
@@ -97,7 +98,7 @@ where
         let Some(caller) = self.caller.take() else { return };
         let result = match (self.result.take(), committed) {
             // A refusal too: it may have seen what another command wrote and what is undone now.
-            (_, Err(error)) => Err(StoreError::Unavailable(Box::new(error)).into()),
+            (_, Err(error)) => Err(health::again(&error).into()),
             (Some(result), Ok(())) => result,
             (None, Ok(())) => Err(StoreError::Unavailable("the command panicked".into()).into()),
         };
@@ -112,6 +113,7 @@ pub(super) struct Writer {
     commands: Option<mpsc::Sender<Box<dyn Command>>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
+    health: Arc<Health>,
 }
 
 /// The thread ends once it has done what was asked for; until then the store is not closed.
@@ -153,6 +155,7 @@ impl Writer {
     pub(super) fn start(
         workers: Workers,
         conn: Connection,
+        health: Arc<Health>,
         vault: Arc<Vault>,
         dice: Arc<dyn Dice>,
         backlog: Backlog,
@@ -164,8 +167,15 @@ impl Writer {
         };
         let (commands, queue) = mpsc::channel(WAITING_MAX);
         let lease_token = i64::from_le_bytes(roll(&*dice)) & i64::MAX;
-        let thread =
-            Thread { conn, vault, dice, shared: Arc::clone(&shared), memo: Memo::default(), lease_token };
+        let thread = Thread {
+            conn: Some(conn),
+            health: Arc::clone(&health),
+            vault,
+            dice,
+            shared: Arc::clone(&shared),
+            memo: Memo::default(),
+            lease_token,
+        };
         let thread = match workers {
             Workers::Threads => {
                 let builder = std::thread::Builder::new().name("store-writer".to_owned());
@@ -177,7 +187,7 @@ impl Writer {
                 None
             }
         };
-        Ok(Self { commands: Some(commands), thread, shared })
+        Ok(Self { commands: Some(commands), thread, shared, health })
     }
 
     /// Runs `work` in the next transaction and returns once that is on disk.
@@ -221,12 +231,16 @@ impl Writer {
         Commits {
             commits_count: self.shared.commits.load(Ordering::Relaxed),
             commands_count: self.shared.commands.load(Ordering::Relaxed),
+            failures_count: self.health.failures_count(),
+            unwell: self.health.check().is_err(),
         }
     }
 }
 
 struct Thread {
-    conn: Connection,
+    /// `None` once the disk failed it, until there is a new one.
+    conn: Option<Connection>,
+    health: Arc<Health>,
     vault: Arc<Vault>,
     dice: Arc<dyn Dice>,
     shared: Arc<Shared>,
@@ -271,9 +285,10 @@ impl Thread {
     fn transaction(&mut self, commands: &mut [Box<dyn Command>]) -> Result<(), Undone> {
         let engine = self.shared.engine.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut effects = Effects::default();
-        let ended = self.begin().and_then(|()| {
+        let conn = self.connection()?;
+        let ended = self.begin(&conn).and_then(|()| {
             for command in &mut *commands {
-                self.step(command, &engine, &mut effects)?;
+                self.step(&conn, command, &engine, &mut effects)?;
             }
             if planted(Bug::AckBeforeCommit) {
                 for command in commands.iter_mut() {
@@ -281,18 +296,27 @@ impl Thread {
                 }
             }
             point!("commit.before");
-            self.conn.execute_batch("COMMIT").map_err(Undone::failed)
+            conn.execute_batch("COMMIT").map_err(|error| self.failed(error))?;
+            self.health.still_there().map_err(Undone::failed)
         });
         if let Err(why) = ended {
-            if let Undone::Failed(error) = &why {
-                tracing::error!(%error, commands_count = commands.len(), "a transaction did not take place");
+            match &why {
+                Undone::Failed(error) => {
+                    tracing::error!(%error, commands_count = commands.len(), "a transaction did not take place");
+                }
+                // SQLite undid it by itself, as it does when the disk is full.
+                Undone::Spoiled if conn.is_autocommit() => self.health.suspect(),
+                Undone::Spoiled => {}
             }
-            if !self.conn.is_autocommit() {
-                let _ = self.conn.execute_batch("ROLLBACK");
+            if !conn.is_autocommit() {
+                let _ = conn.execute_batch("ROLLBACK");
             }
             self.memo.clear();
+            // What the disk failed is not used again: it does not know what of it is on disk.
+            self.conn = self.health.check().is_ok().then_some(conn);
             return Err(why);
         }
+        self.conn = Some(conn);
         point!("commit.after");
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.commands.fetch_add(commands.len() as u64, Ordering::Relaxed);
@@ -304,21 +328,36 @@ impl Thread {
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<(), Undone> {
-        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Undone::failed)?;
-        self.memo.look_for_other_writers(&self.conn).map_err(Undone::failed)
+    /// The connection to write with, unless the store cannot be written.
+    fn connection(&mut self) -> Result<Connection, Undone> {
+        let current = self.conn.take();
+        if let Some(fresh) = self.health.replacement().map_err(Undone::failed)? {
+            self.memo.clear();
+            return Ok(fresh);
+        }
+        current.ok_or_else(|| Undone::failed(StoreError::Unavailable("the store is opened anew".into())))
+    }
+
+    fn begin(&mut self, conn: &Connection) -> Result<(), Undone> {
+        conn.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.failed(error))?;
+        self.memo.look_for_other_writers(conn).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> Undone {
+        Undone::failed(self.health.diagnose(error))
     }
 
     /// Runs one command. A refusal that wrote nothing leaves the transaction as it was; anything else spoils it.
     fn step(
         &mut self,
+        conn: &Connection,
         command: &mut Box<dyn Command>,
         engine: &Engine,
         effects: &mut Effects,
     ) -> Result<(), Undone> {
-        let changes = self.conn.total_changes();
+        let changes = conn.total_changes();
         let mut work = Work {
-            conn: &self.conn,
+            conn,
             memo: &mut self.memo,
             vault: &self.vault,
             dice: &*self.dice,
@@ -329,7 +368,7 @@ impl Thread {
         // A panic undoes the transaction and drops the memo: nothing half done is seen again.
         let ran = std::panic::catch_unwind(AssertUnwindSafe(|| command.run(&mut work)));
         // After some faults SQLite has ended the transaction itself: nothing may run outside one.
-        let intact = self.conn.total_changes() == changes && !self.conn.is_autocommit();
+        let intact = conn.total_changes() == changes && !conn.is_autocommit();
         match ran {
             Ok(true) => Ok(()),
             Ok(false) if intact => Ok(()),
@@ -361,13 +400,13 @@ impl Thread {
 /// Why a transaction did not take place.
 enum Undone {
     /// It could not begin or commit.
-    Failed(Arc<rusqlite::Error>),
+    Failed(Arc<StoreError>),
     /// A command failed after it wrote.
     Spoiled,
 }
 
 impl Undone {
-    fn failed(error: rusqlite::Error) -> Self {
+    fn failed(error: StoreError) -> Self {
         Self::Failed(Arc::new(error))
     }
 

@@ -222,6 +222,7 @@ impl History for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        self.health.check()?;
         self.reader.point(|conn| Ok(conn.query_row("SELECT 1 FROM setting LIMIT 1", [], |_| Ok(()))?))
     }
 }
