@@ -140,6 +140,11 @@ impl Collector for QueueCounts {
         let gauges = [
             ("deliveries_waiting", "Deliveries that wait, due or not", backlog.waiting_count),
             ("deliveries_in_flight", "Deliveries that somebody acts on", backlog.in_flight_count),
+            (
+                "store_unwell",
+                "1 while the store cannot be written, 0 when all is well",
+                commits.unwell.into(),
+            ),
         ];
         for (name, help, count) in gauges {
             let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
@@ -148,6 +153,7 @@ impl Collector for QueueCounts {
         let counters = [
             ("store_commits", "Transactions committed by the writer", commits.commits_count),
             ("store_commands", "Commands in them; divided: the group commit size", commits.commands_count),
+            ("store_failures", "Times that the store could not be written", commits.failures_count),
         ];
         for (name, help, count) in counters {
             let counter = ConstCounter::new(count);

@@ -96,7 +96,11 @@ impl Invalid {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "a request could not be done");
+        match error {
+            // Told once, where it was found out: a full disk should not be filled with lines about it.
+            StoreError::Unwell(why) => tracing::debug!(why, "a request could not be done"),
+            error => tracing::error!(%error, "a request could not be done"),
+        }
         Self::Unavailable
     }
 }
@@ -125,7 +129,8 @@ impl IntoResponse for ApiError {
                 return response;
             }
             Self::Unavailable => {
-                let detail = "the store is not available now: nothing was done, try again";
+                let detail =
+                    "the store is not available now: try again, with an idempotency key if it matters";
                 let body = json!({ "code": "unavailable", "detail": detail });
                 let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
+use posthaste_store::StoreError;
 use serde_json::json;
 
 use crate::Shared;
@@ -19,13 +20,16 @@ pub(crate) async fn live() -> &'static str {
     "live\n"
 }
 
-/// The store answers, and nobody told us to leave.
+/// The store answers and can be written, and nobody told us to leave.
 pub(crate) async fn ready(State(state): State<Shared>) -> Response {
     if !state.ready.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
     match state.history.ping().await {
         Ok(()) => "ready\n".into_response(),
+        Err(error @ StoreError::Unwell(_)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()
+        }
         Err(error) => {
             tracing::warn!(%error, "not ready: the store does not answer");
             (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n").into_response()
