@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
@@ -55,8 +55,52 @@ pub(crate) async fn read(body: axum::body::Body, limit: usize) -> Answer<Bytes> 
     if body.size_hint().lower() > limit as u64 {
         return Err(ApiError::too_large(limit));
     }
-    let read = Limited::new(body, limit).collect().await;
-    read.map(http_body_util::Collected::to_bytes).map_err(|error| not_read(&*error, limit))
+    let (mut body, mut read) = (Limited::new(body, limit), Read::default());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| not_read(&*error, limit))?;
+        if let Ok(piece) = frame.into_data() {
+            read = read.and(piece);
+        }
+    }
+    Ok(read.done())
+}
+
+/// What was read so far of a body. Most are one piece, which is not copied. Several are: each is a slice of a buffer of
+/// its own, of 8 KiB however short the piece, and a body that comes byte by byte would hold thousands of them.
+#[derive(Default)]
+pub(crate) enum Read {
+    #[default]
+    Nothing,
+    Whole(Bytes),
+    Pieces(BytesMut),
+}
+
+impl Read {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Whole(piece) => piece.len(),
+            Self::Pieces(pieces) => pieces.len(),
+        }
+    }
+
+    pub(crate) fn and(self, piece: Bytes) -> Self {
+        let mut pieces = match self {
+            Self::Nothing => return Self::Whole(piece),
+            Self::Whole(first) => BytesMut::from(&*first),
+            Self::Pieces(pieces) => pieces,
+        };
+        pieces.extend_from_slice(&piece);
+        Self::Pieces(pieces)
+    }
+
+    pub(crate) fn done(self) -> Bytes {
+        match self {
+            Self::Nothing => Bytes::new(),
+            Self::Whole(piece) => piece,
+            Self::Pieces(pieces) => pieces.freeze(),
+        }
+    }
 }
 
 /// Why a body within a limit could not be read.
@@ -131,7 +175,36 @@ pub(crate) fn not_json(error: &serde_json::Error) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::{StreamExt as _, stream};
+
     use super::*;
+
+    /// A byte, and the buffer that it holds in memory.
+    struct Piece(#[expect(dead_code, reason = "held, and counted")] Arc<()>);
+
+    impl AsRef<[u8]> for Piece {
+        fn as_ref(&self) -> &[u8] {
+            b"x"
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_comes_byte_by_byte_holds_no_buffer_for_each() {
+        let buffers = Arc::new(());
+        let most = Arc::new(AtomicUsize::new(0));
+        let (held, seen) = (Arc::clone(&buffers), Arc::clone(&most));
+        let pieces = stream::iter(0..1_000).map(move |_| {
+            seen.fetch_max(Arc::strong_count(&held) - 2, Ordering::Relaxed);
+            Ok::<_, Infallible>(Bytes::from_owner(Piece(Arc::clone(&held))))
+        });
+        let body = axum::body::Body::from_stream(pieces);
+        assert_eq!(read(body, 1_000).await.unwrap().len(), 1_000);
+        assert!(most.load(Ordering::Relaxed) <= 1, "{most:?} buffers were held at once");
+    }
 
     #[test]
     fn depth_counts_brackets_and_not_strings() {

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ApiError;
-use crate::extract::body::not_read;
+use crate::extract::body::{Read, not_read};
 
 /// Bytes that the bodies of one source may take: three of the longest, or thousands of usual ones.
 const SOURCE_BYTES_MAX: usize = 64 << 20;
@@ -43,7 +43,7 @@ impl UnderWay {
     /// Reads a body to its end, within the limit, taking room as it comes.
     pub(crate) async fn read(&self, body: Body, limit: usize) -> Result<Held, Unread> {
         let mut body = Limited::new(body, limit);
-        let (mut read, mut room) = (Read::Nothing, None);
+        let (mut read, mut room) = (Read::default(), None);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Unread::Failed(not_read(&*error, limit)))?;
             let Ok(data) = frame.into_data() else { continue };
@@ -66,40 +66,5 @@ impl UnderWay {
             None => *room = Some(more),
         }
         Ok(())
-    }
-}
-
-/// What was read so far. Most bodies are one piece, which is not copied.
-enum Read {
-    Nothing,
-    Whole(Bytes),
-    Pieces(BytesMut),
-}
-
-impl Read {
-    fn len(&self) -> usize {
-        match self {
-            Self::Nothing => 0,
-            Self::Whole(piece) => piece.len(),
-            Self::Pieces(pieces) => pieces.len(),
-        }
-    }
-
-    fn and(self, piece: Bytes) -> Self {
-        let mut pieces = match self {
-            Self::Nothing => return Self::Whole(piece),
-            Self::Whole(first) => BytesMut::from(&*first),
-            Self::Pieces(pieces) => pieces,
-        };
-        pieces.extend_from_slice(&piece);
-        Self::Pieces(pieces)
-    }
-
-    fn done(self) -> Bytes {
-        match self {
-            Self::Nothing => Bytes::new(),
-            Self::Whole(piece) => piece,
-            Self::Pieces(pieces) => pieces.freeze(),
-        }
     }
 }
