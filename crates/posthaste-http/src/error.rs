@@ -1,5 +1,7 @@
 //! One error type, one shape, mapped in one place: `{code, detail}`, or 422 with every field that is wrong.
 
+use std::time::Duration;
+
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -28,6 +30,8 @@ pub(crate) enum ApiError {
     Plain { status: StatusCode, code: &'static str, detail: String },
     /// Fields that are wrong, all of them.
     Invalid(Vec<Invalid>),
+    /// Asked too often: what of, and how long to wait.
+    TooMany { detail: &'static str, wait: Duration },
     /// The body did not arrive in time: whatever still comes of it is no request, so the connection ends.
     TooSlow,
     /// We failed. The cause was logged and is not told.
@@ -121,6 +125,12 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, body) = match self {
             Self::Plain { status, code, detail } => (status, json!({ "code": code, "detail": detail })),
+            Self::TooMany { detail, wait } => {
+                let body = json!({ "code": "rate_limited", "detail": detail });
+                let mut response = json_response(StatusCode::TOO_MANY_REQUESTS, body.to_string());
+                response.headers_mut().insert(RETRY_AFTER, retry_after(wait));
+                return response;
+            }
             Self::Invalid(fields) => (StatusCode::UNPROCESSABLE_ENTITY, json!({ "detail": fields })),
             Self::TooSlow => {
                 let body = json!({ "code": "timeout", "detail": TooSlow.to_string() });
@@ -139,6 +149,12 @@ impl IntoResponse for ApiError {
         };
         json_response(status, body.to_string())
     }
+}
+
+/// A wait in whole seconds, and never none.
+pub(crate) fn retry_after(wait: Duration) -> HeaderValue {
+    let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    HeaderValue::from(secs.max(1))
 }
 
 const JSON: (HeaderName, HeaderValue) = (CONTENT_TYPE, HeaderValue::from_static("application/json"));

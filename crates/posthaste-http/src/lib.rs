@@ -6,6 +6,7 @@
 mod api;
 pub mod bin;
 mod cors;
+mod crowd;
 mod error;
 mod extract;
 mod idempotency;
@@ -17,6 +18,7 @@ pub mod serve;
 mod slow;
 mod stall;
 pub mod state;
+mod throttle;
 
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ struct Served {
     api: ApiState,
     doors: inbound::Doors,
     bench: inbound::Bench,
+    callers: extract::callers::Callers,
 }
 
 impl std::ops::Deref for Served {
@@ -68,8 +71,12 @@ pub struct Routed {
 /// The same router, with the list of its paths.
 pub fn routed(state: ApiState) -> Routed {
     let bins = state.bins.clone();
-    let state =
-        Arc::new(Served { api: state, doors: inbound::Doors::default(), bench: inbound::Bench::default() });
+    let state = Arc::new(Served {
+        api: state,
+        doors: inbound::Doors::default(),
+        bench: inbound::Bench::default(),
+        callers: extract::callers::Callers::default(),
+    });
     let mut router = Routes { router: Router::new(), paths: Vec::new() };
 
     // Whoever runs us.

@@ -1,6 +1,7 @@
 //! What handlers work with.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -58,6 +59,8 @@ pub struct ApiSettings {
     pub public_url: String,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Requests a second that one token may make, and as many at once.
+    pub token_rate: Option<NonZeroU32>,
 }
 
 /// All of it.

@@ -257,6 +257,7 @@ impl Server {
                 retention: settings.retention,
                 public_url,
                 trusted_proxies: settings.trusted_proxies,
+                token_rate: settings.token_rate,
             },
             registry: Arc::new(registry),
             metrics,

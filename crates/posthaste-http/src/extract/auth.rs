@@ -6,11 +6,13 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use posthaste_core::app::Reference;
 use posthaste_core::tenant::{EnvironmentId, Principal, Scope};
+use posthaste_core::time::Timestamp;
 use posthaste_core::token::TokenHash;
 
 use super::jwt;
 use crate::Shared;
 use crate::error::{Answer, ApiError};
+use crate::inbound::{Peer, client};
 use crate::state::ApiState;
 
 /// Longer than any token of ours or of svix-server's.
@@ -90,17 +92,43 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Answer<Self> {
+        // Once a request, though both an idempotency key and its handler ask: it counts once.
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(*caller);
+        }
         let token = bearer(&parts.headers)?;
-        let now = state.clock.now();
-        if let Some(principal) = state.directory.authenticate(TokenHash::of(token), now).await? {
-            return Ok(Self(principal));
-        }
-        if let Some(secret) = &state.settings.jwt_secret
-            && let Some(org) = jwt::verify(token, secret, now)
-        {
-            let environment = state.directory.environment_of_org(org, now).await?;
-            return Ok(Self(Principal { environment, scope: Scope::Environment }));
-        }
-        Err(ApiError::unauthorized("the token is unknown, expired or revoked"))
+        let (hash, now) = (TokenHash::of(token), state.clock.now());
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        let from = client(peer, &parts.headers, &state.settings.trusted_proxies);
+        state.callers.may_try(hash, from, now).map_err(|wait| {
+            let detail = "too many tokens from this address were none: try again later";
+            ApiError::TooMany { detail, wait }
+        })?;
+        let Some(principal) = principal(state, token, hash, now).await? else {
+            state.callers.failed(hash, from, now);
+            return Err(ApiError::unauthorized("the token is unknown, expired or revoked"));
+        };
+        state.callers.asks(hash, state.settings.token_rate, now).map_err(|wait| {
+            let detail = "this token makes more requests a second than it may: try again later";
+            ApiError::TooMany { detail, wait }
+        })?;
+        parts.extensions.insert(Self(principal));
+        Ok(Self(principal))
     }
+}
+
+/// Who stands behind a token, from the store each time: one that was revoked ends at once.
+async fn principal(
+    state: &ApiState,
+    token: &str,
+    hash: TokenHash,
+    now: Timestamp,
+) -> Answer<Option<Principal>> {
+    if let Some(principal) = state.directory.authenticate(hash, now).await? {
+        return Ok(Some(principal));
+    }
+    let secret = state.settings.jwt_secret.as_ref();
+    let Some(org) = secret.and_then(|secret| jwt::verify(token, secret, now)) else { return Ok(None) };
+    let environment = state.directory.environment_of_org(org, now).await?;
+    Ok(Some(Principal { environment, scope: Scope::Environment }))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod body;
+pub(crate) mod callers;
 pub(crate) mod fields;
 mod jwt;
 pub(crate) mod path;

@@ -14,9 +14,9 @@ use posthaste_store::StoreError;
 use super::config::ProviderConfig;
 use super::published::Published;
 use super::schema::{self, Compiled};
-use super::throttle::Throttle;
 use super::under_way::UnderWay;
 use crate::state::ApiState;
+use crate::throttle::Throttle;
 
 /// Doors that are kept; past that all are forgotten, which costs one read each.
 const DOORS_MAX: usize = 10_000;

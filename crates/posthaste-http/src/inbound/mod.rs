@@ -10,7 +10,6 @@ mod doors;
 mod published;
 mod refuse;
 pub(crate) mod schema;
-mod throttle;
 mod under_way;
 mod verify;
 
@@ -33,6 +32,7 @@ use posthaste_signature::provider::{Answer, Verified};
 use posthaste_store::source::{NewReceived, Received};
 
 pub use address::Peer;
+pub(crate) use address::client;
 pub(crate) use bench::Bench;
 pub(crate) use doors::{Doors, Prepared};
 use refuse::{Evidence, Refused};
@@ -72,7 +72,7 @@ pub(crate) async fn knock(
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let url = format!("{}{target}", state.settings.public_url);
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-    let remote = address::client(peer, &parts.headers, &state.settings.trusted_proxies);
+    let remote = client(peer, &parts.headers, &state.settings.trusted_proxies);
     Arc::new(Knock { state, prepared, parts, url, remote }).answer(body).await
 }
 

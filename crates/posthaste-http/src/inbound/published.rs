@@ -7,7 +7,7 @@ use std::time::Duration;
 use posthaste_core::time::Timestamp;
 use posthaste_signature::provider::Keys;
 
-use super::throttle::Throttle;
+use crate::throttle::Throttle;
 
 /// How long a fetched key is used.
 pub(crate) const KEYS_LIFE: Duration = Duration::from_hours(1);

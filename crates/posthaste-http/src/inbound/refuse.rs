@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::doors::Prepared;
 use crate::Shared;
-use crate::error::json_of;
+use crate::error::{json_of, retry_after};
 
 /// Letters of a reason that are kept, hints included.
 const REASON_LETTERS_MAX: usize = 4_000;
@@ -58,8 +58,7 @@ impl Refused {
         }
         let mut response = json_of(self.status, &body).into_response();
         if let Some(wait) = self.wait {
-            let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs.max(1)));
+            response.headers_mut().insert(RETRY_AFTER, retry_after(wait));
         }
         if let Some(methods) = self.methods.and_then(|methods| HeaderValue::try_from(methods).ok()) {
             response.headers_mut().insert(ALLOW, methods);

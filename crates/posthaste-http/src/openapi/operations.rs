@@ -22,7 +22,7 @@ impl Operation {
 }
 
 /// The errors that any operation may answer.
-pub(super) const ERRORS: &[u16] = &[400, 401, 403, 404, 409, 413, 415, 422, 503];
+pub(super) const ERRORS: &[u16] = &[400, 401, 403, 404, 409, 413, 415, 422, 429, 503];
 
 /// The schema of a query parameter, which is the same wherever it is used.
 pub(super) fn query_schema(name: &str) -> Value {

@@ -24,7 +24,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    async fn start(posthaste: &Posthaste, limits: ListenerLimits) -> Self {
+    pub(crate) async fn start(posthaste: &Posthaste, limits: ListenerLimits) -> Self {
         Self::start_with(posthaste, limits, None).await
     }
 
@@ -56,12 +56,25 @@ impl Listener {
     }
 }
 
-async fn status_of(stream: &mut TcpStream) -> u16 {
+pub(crate) async fn status_of(stream: &mut TcpStream) -> u16 {
     let mut head = [0; 12];
     match stream.read_exact(&mut head).await {
         Ok(_) => std::str::from_utf8(&head[9..]).unwrap().parse().unwrap(),
         Err(_) => 0,
     }
+}
+
+/// One whole answer of a connection that is kept: its status and its body.
+pub(crate) async fn answer(stream: &mut TcpStream) -> (u16, String) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).await.unwrap();
+    (head[9..12].parse().unwrap(), String::from_utf8(body).unwrap())
 }
 
 /// A POST of a message with these further header lines and this body.

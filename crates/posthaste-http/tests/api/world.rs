@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -95,6 +96,11 @@ impl Drop for Posthaste {
 
 impl Posthaste {
     pub(crate) fn start(seed: u64) -> Self {
+        Self::start_with_rate(seed, None)
+    }
+
+    /// One whose tokens may ask so many times a second.
+    pub(crate) fn start_with_rate(seed: u64, token_rate: Option<NonZeroU32>) -> Self {
         let dice = Arc::new(TestDice::seeded(seed));
         let unique: [u8; 4] = roll(&*dice);
         let dir = std::env::temp_dir().join(format!("posthaste-api-{}-{unique:02x?}", std::process::id()));
@@ -129,6 +135,7 @@ impl Posthaste {
                 retention: Duration::from_hours(90 * 24),
                 public_url: "http://posthaste.example".to_owned(),
                 trusted_proxies: vec!["192.0.2.0/24".parse().unwrap()],
+                token_rate,
             },
             registry: Arc::new(registry),
             metrics,

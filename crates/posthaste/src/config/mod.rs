@@ -5,6 +5,7 @@ mod tls;
 mod value;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub(crate) struct Settings {
     pub(crate) retention: Duration,
     pub(crate) public_url: Option<String>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) token_rate: Option<NonZeroU32>,
     pub(crate) tls: Option<Tls>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
@@ -136,6 +138,7 @@ impl Settings {
             retention: raw.parse("retention", value::duration)?,
             public_url: raw.get("public-url").map(str::to_owned),
             trusted_proxies: raw.parse("trusted-proxies", value::networks)?,
+            token_rate: raw.parse("token-rate", value::rate)?,
             tls: tls::check(raw)?,
             log: raw.get("log").unwrap_or_default().to_owned(),
             log_format: raw.parse("log-format", value::log_format)?,

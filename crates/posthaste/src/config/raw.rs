@@ -58,6 +58,7 @@ const KNOWN: &[Known] = &[
     plain("retention", "90d"),
     Known { name: "public-url", default: None, secret: false },
     plain("trusted-proxies", ""),
+    plain("token-rate", "0"),
     Known { name: "tls-certificate-file", default: None, secret: false },
     Known { name: "tls-key-file", default: None, secret: false },
     plain("acme-domains", ""),

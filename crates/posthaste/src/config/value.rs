@@ -1,6 +1,7 @@
 //! How the text of a setting becomes a value. Each error is the rest of a sentence: "… is \"x\": must be …".
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use posthaste_core::retry::RetrySchedule;
@@ -46,6 +47,14 @@ pub(super) fn schedule(text: &str) -> Result<RetrySchedule, String> {
         return Ok(RetrySchedule::new(Vec::new()));
     }
     text.split(',').map(duration).collect::<Result<_, _>>().map(RetrySchedule::new)
+}
+
+/// So many a second; 0 means no limit.
+pub(super) fn rate(text: &str) -> Result<Option<NonZeroU32>, String> {
+    let number = text.trim().parse::<u32>();
+    number
+        .map(NonZeroU32::new)
+        .map_err(|_| "must be a whole number of requests a second, 0 for no limit".to_owned())
 }
 
 /// Networks, or single addresses, between commas.

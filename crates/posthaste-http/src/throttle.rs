@@ -31,6 +31,18 @@ impl Throttle {
         self.take_places(1, now)
     }
 
+    /// Whether a place could be taken, or how long to wait for one.
+    pub(crate) fn look(&self, now: Timestamp) -> Result<(), Duration> {
+        let now = now.as_micros();
+        let wait = self.next.load(Ordering::Relaxed).max(now) + self.step - now - self.burst;
+        if wait <= 0 { Ok(()) } else { Err(Duration::from_micros(wait.unsigned_abs())) }
+    }
+
+    /// Whether it is as good as new.
+    pub(crate) fn is_idle(&self, now: Timestamp) -> bool {
+        self.next.load(Ordering::Relaxed) <= now.as_micros()
+    }
+
     /// Takes several at once; more than a burst count as a burst.
     pub(crate) fn take_places(&self, places: u32, now: Timestamp) -> Result<(), Duration> {
         let steps = self.step.saturating_mul(i64::from(places)).min(self.burst);
@@ -53,8 +65,11 @@ mod tests {
     fn a_burst_passes_and_then_one_a_step() {
         let throttle = Throttle::new(10, 3);
         let now = Timestamp::from_secs(1_000);
+        assert!(throttle.is_idle(now) && throttle.look(now).is_ok());
         assert_eq!((0..5).filter(|_| throttle.take(now).is_ok()).count(), 3);
         assert_eq!(throttle.take(now), Err(Duration::from_millis(100)));
+        assert_eq!(throttle.look(now), Err(Duration::from_millis(100)));
+        assert!(!throttle.is_idle(now));
         let later = now.later(Duration::from_millis(250));
         assert_eq!((0..5).filter(|_| throttle.take(later).is_ok()).count(), 2);
     }
