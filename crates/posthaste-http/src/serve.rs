@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use crate::crowd::Crowd;
 use crate::error::ApiError;
 use crate::inbound::Peer;
 use crate::slow::InTime;
@@ -47,6 +48,8 @@ pub struct ListenerLimits {
     pub headers_max: usize,
     /// Connections open at once; more wait to be accepted.
     pub connections_max: usize,
+    /// Connections of one address, or of one network of IPv6; more are closed at once.
+    pub connections_per_address_max: usize,
     /// How long open connections may take to end once we were told to stop.
     pub drain: Duration,
 }
@@ -62,6 +65,8 @@ impl Default for ListenerLimits {
             header_bytes_max: 32 * 1024,
             headers_max: 100,
             connections_max: 8_192,
+            // Half: no single stranger takes all, and a proxy in front has enough.
+            connections_per_address_max: 4_096,
             drain: Duration::from_secs(10),
         }
     }
@@ -86,6 +91,7 @@ pub async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(limits.connections_max));
+    let crowd = Arc::new(Crowd::default());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -112,11 +118,12 @@ pub async fn serve(
                 continue;
             }
         };
+        let Some(place) = Crowd::enter(&crowd, peer.0, limits.connections_per_address_max) else { continue };
         let host = Arc::clone(&host);
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             host.welcome(stream, peer, watcher).await;
-            drop(permit);
+            drop((permit, place));
         });
     }
     drop(listener);

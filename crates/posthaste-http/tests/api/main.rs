@@ -6,6 +6,7 @@ mod inbound;
 mod listener;
 mod once;
 mod requests;
+mod slowloris;
 mod sources;
 mod strangers;
 mod tenants;
