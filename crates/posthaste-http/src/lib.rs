@@ -5,6 +5,7 @@
 
 mod api;
 pub mod bin;
+mod browsers;
 mod cors;
 mod crowd;
 mod error;
@@ -104,6 +105,7 @@ pub fn routed(state: ApiState) -> Routed {
         .layer(from_fn(cors::allow))
         .layer(from_fn_with_state(Arc::clone(&state), metrics::observe))
         .layer(from_fn(probes::catch_panic))
+        .layer(from_fn(browsers::advise))
         .with_state(state);
     Routed { router, paths }
 }

@@ -105,3 +105,21 @@ async fn whoever_guesses_tokens_is_soon_refused_unheard_and_good_tokens_are_not(
     posthaste.clock.advance(Duration::from_secs(1));
     assert_eq!(asks(&posthaste, &fresh, "198.51.100.1").await.status(), StatusCode::OK, "a moment later");
 }
+
+#[tokio::test]
+async fn every_answer_forbids_guessing_its_type_and_no_cache_keeps_what_is_private() {
+    let (posthaste, token) = Posthaste::with_endpoint(724).await;
+    for path in
+        ["/api/v1/app/a/endpoint/e/secret", "/api/v1/nothing", "/ingest/api/v1/source", "/livez", "/in/x"]
+    {
+        let request = Request::get(path).header("authorization", format!("Bearer {token}"));
+        let answer = posthaste.ask(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{path}");
+        let is_private = path.starts_with("/api") || path.starts_with("/ingest");
+        assert_eq!(
+            answer.headers().get("cache-control").is_some_and(|v| v == "no-store"),
+            is_private,
+            "{path}"
+        );
+    }
+}
