@@ -9,6 +9,7 @@ mod shutdown;
 mod staged;
 mod system;
 mod telemetry;
+mod terminal;
 mod tls;
 mod unjudged;
 mod wiring;

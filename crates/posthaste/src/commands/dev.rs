@@ -26,6 +26,7 @@ use crate::config::{ConfigError, Settings};
 use crate::shutdown::first_signal;
 use crate::system::SystemTimer;
 use crate::telemetry::{self, print_line, tell};
+use crate::terminal::shown;
 use crate::wiring::{self, Server};
 
 const DATA_DIR: &str = "./.posthaste/dev";
@@ -46,14 +47,14 @@ impl Observer for Printer {
             Verdict::RetryAt(at) => format!("next try at {at}"),
             Verdict::GiveUp(why) => format!("given up: {}", why.word()),
         };
-        print_line(&format!(
+        print_line(&shown(&format!(
             "{}  → {}  {}  {}  {came}  {} ms  {next}",
             clock_time(attempt.started_at),
             attempt.message,
             claimed.message.event_type,
             attempt.url,
             attempt.timing.total.as_millis(),
-        ));
+        )));
     }
 }
 
@@ -199,13 +200,13 @@ async fn print_requests(mut requests: broadcast::Receiver<BinRequest>) {
             Ok(request) => {
                 let body = String::from_utf8_lossy(&request.body);
                 let first_line: String = body.lines().next().unwrap_or_default().chars().take(80).collect();
-                print_line(&format!(
+                print_line(&shown(&format!(
                     "{}  ← {} {}  {} bytes  {first_line}",
                     clock_time(request.at),
                     request.method,
                     request.path,
                     request.body.len()
-                ));
+                )));
             }
             Err(broadcast::error::RecvError::Lagged(missed)) => {
                 print_line(&format!("… {missed} requests came too fast to be shown"));
