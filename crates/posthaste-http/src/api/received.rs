@@ -51,12 +51,12 @@ pub(crate) fn payload(body: &Bytes) -> Box<RawValue> {
 
 pub(crate) fn out(origin: &Origin, message: &Message) -> ReceivedOut {
     let mut headers: Map<String, Value> = Map::new();
-    for (name, value) in &origin.headers {
-        let value = Value::from(String::from_utf8_lossy(value));
+    for (name, value) in origin.shown_headers() {
+        let value = Value::from(value);
         // A repeated header is a list.
         match headers.get_mut(name) {
             None => {
-                headers.insert(name.clone(), value);
+                headers.insert(name.to_owned(), value);
             }
             Some(Value::Array(values)) => values.push(value),
             Some(first) => *first = json!([first, value]),
@@ -68,6 +68,6 @@ pub(crate) fn out(origin: &Origin, message: &Message) -> ReceivedOut {
             Some(Shown::Binary) => "base64",
             _ => "json",
         },
-        request: json!({ "method": origin.method, "query": origin.query, "headers": headers }),
+        request: json!({ "method": origin.method, "query": origin.shown_query(), "headers": headers }),
     }
 }

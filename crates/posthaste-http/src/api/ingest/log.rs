@@ -29,14 +29,13 @@ pub(crate) async fn list(
 /// `IngestLogOut`, whose names are in snake case, and what it lacks.
 fn out(refusal: &Refusal) -> Value {
     let mut headers = Map::new();
-    for (name, value) in &refusal.origin.headers {
-        let value = String::from_utf8_lossy(value);
+    for (name, value) in refusal.origin.shown_headers() {
         // A repeated header is one entry, as it would be on the wire.
         let joined = match headers.get(name).and_then(Value::as_str) {
             Some(before) => format!("{before}, {value}"),
             None => value.into_owned(),
         };
-        headers.insert(name.clone(), Value::from(joined));
+        headers.insert(name.to_owned(), Value::from(joined));
     }
     json!({
         "id": refusal.id.to_string(),
@@ -44,7 +43,7 @@ fn out(refusal: &Refusal) -> Value {
         "status_code": refusal.status,
         "error_text": refusal.reason,
         "method": refusal.origin.method,
-        "query": refusal.origin.query,
+        "query": refusal.origin.shown_query(),
         "headers": headers,
         "payload": String::from_utf8_lossy(&refusal.body),
         "payload_bytes": refusal.body_bytes_count,
