@@ -89,6 +89,8 @@ class Handler(Receiver):
 class Posthaste:
     """A running server on a store of its own."""
 
+    binary = BINARY
+
     def __init__(self, data_dir, **settings):
         self.data_dir = pathlib.Path(data_dir)
         self.env = dict(os.environ)
@@ -102,7 +104,7 @@ class Posthaste:
         self.start()
 
     def start(self):
-        command = [BINARY, "serve", "--data-dir", str(self.data_dir)]
+        command = [self.binary, "serve", "--data-dir", str(self.data_dir)]
         self.process = subprocess.Popen(command, env=self.env, stderr=subprocess.PIPE, text=True)
         self.said = []
         for line in self.process.stderr:
@@ -121,7 +123,7 @@ class Posthaste:
 
     def run(self, *arguments):
         """Runs a command on the same data directory and returns what it printed."""
-        command = [BINARY, *arguments, "--data-dir", str(self.data_dir)]
+        command = [self.binary, *arguments, "--data-dir", str(self.data_dir)]
         done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=DEADLINE_S)
         assert done.returncode == 0, done.stderr
         return done.stdout
