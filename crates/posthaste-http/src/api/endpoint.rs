@@ -78,8 +78,9 @@ pub(crate) fn read(fields: &mut Fields, patch: bool) -> Said {
     };
     let types = |may_be_empty| names(EventTypeName::parse, EVENT_TYPES_PER_ENDPOINT_MAX, may_be_empty);
     // The older name's empty list means all: svix-react always sends one. The newer name's is a mistake.
+    let older = fields.get("filterTypes", types(true)).change().map(|l| l.filter(|l| !l.is_empty()));
     let event_types = match fields.get("eventTypes", types(false)) {
-        Given::Absent => fields.get("filterTypes", types(true)).change().map(|l| l.filter(|l| !l.is_empty())),
+        Given::Absent => older,
         given => given.change(),
     };
     let uid = fields.get("uid", uid("ep_", Uid::parse));

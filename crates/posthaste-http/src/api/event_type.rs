@@ -20,9 +20,9 @@ use crate::extract::path::Path;
 use crate::extract::query::{ListOut, Query};
 
 /// Flags on one event type.
-const FLAGS_MAX: usize = 25;
+pub(crate) const FLAGS_MAX: usize = 25;
 /// Characters in the name of a schema's version: it is a number in practice, and stands in error messages.
-const VERSION_LENGTH_MAX: usize = 64;
+pub(crate) const VERSION_LENGTH_MAX: usize = 64;
 /// Bytes of all schemas of one event type.
 const SCHEMAS_BYTES_MAX: usize = 256 * 1024;
 /// The types that JSON Schema knows.
@@ -46,7 +46,7 @@ fn out(event_type: EventType, with_content: bool) -> Value {
     })
 }
 
-/// A name that stands in lists and filters: it begins with a letter or a digit.
+/// A name that stands in lists and filters: it begins with a letter, a digit or `_`.
 fn name(value: Value) -> Result<EventTypeName, String> {
     let name = named(EventTypeName::parse)(value)?;
     if name.as_str().starts_with(['.', '-']) {
@@ -63,7 +63,7 @@ fn schemas(value: Value) -> Result<Map<String, Value>, String> {
         return Err(format!("must be at most {SCHEMAS_BYTES_MAX} bytes"));
     }
     for (version, schema) in &schemas {
-        if version.len() > VERSION_LENGTH_MAX {
+        if version.chars().count() > VERSION_LENGTH_MAX {
             return Err(format!("must name versions with at most {VERSION_LENGTH_MAX} characters"));
         }
         if !schema.is_object() {
@@ -118,13 +118,12 @@ fn nests_repetition(pattern: &str) -> bool {
 /// `featureFlags`, or the older `featureFlag`.
 fn flags(fields: &mut Fields) -> Given<Vec<Label>> {
     let parse = |text: &str| -> Result<Label, NameError> { Label::parse(text) };
-    match fields.get("featureFlags", names(parse, FLAGS_MAX, true)) {
-        Given::Absent => match fields.get("featureFlag", label) {
-            Given::Value(one) => Given::Value(vec![one]),
-            Given::Null => Given::Null,
-            Given::Absent => Given::Absent,
-        },
-        given => given,
+    // Both are read: what is wrong is refused, whether or not it would have counted.
+    let one = fields.get("featureFlag", label);
+    match (fields.get("featureFlags", names(parse, FLAGS_MAX, true)), one) {
+        (Given::Absent, Given::Value(one)) => Given::Value(vec![one]),
+        (Given::Absent, Given::Null) => Given::Null,
+        (given, _) => given,
     }
 }
 
@@ -181,8 +180,8 @@ pub(crate) async fn put(
     body: JsonBody,
 ) -> Answer<Response> {
     let environment = caller.environment()?;
-    let name =
-        EventTypeName::parse(&name).map_err(|e| ApiError::invalid("path", "name", format!("name {e}")))?;
+    let name = self::name(Value::from(name))
+        .map_err(|error| ApiError::invalid("path", "name", format!("name {error}")))?;
     let mut fields = Fields::of(&body)?;
     let facts = facts(&mut fields);
     fields.done()?;

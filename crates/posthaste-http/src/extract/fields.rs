@@ -131,10 +131,13 @@ impl Fields {
     pub(crate) fn either<T>(
         &mut self,
         fields: [&str; 2],
-        read: impl FnOnce(Value) -> Result<T, String>,
+        read: impl Fn(Value) -> Result<T, String>,
     ) -> Given<T> {
-        let field = if self.map.contains_key(fields[0]) { fields[0] } else { fields[1] };
-        self.get(field, read)
+        // Both are read: what is wrong is refused, whether or not it would have counted.
+        match (self.get(fields[0], &read), self.get(fields[1], &read)) {
+            (Given::Absent, second) => second,
+            (first, _) => first,
+        }
     }
 
     /// Refuses what nobody read, after all that could be was: one name is enough to see why.
@@ -250,12 +253,19 @@ pub(crate) fn names<T: PartialEq>(
     }
 }
 
-/// A whole number within a range.
+/// A whole number within a range; `5.0` is one too, which some languages write.
 pub(crate) fn integer(range: std::ops::RangeInclusive<i64>) -> impl Fn(Value) -> Result<i64, String> {
     move |value| {
-        let number = value.as_i64().filter(|number| range.contains(number));
+        let number =
+            value.as_i64().or_else(|| whole(value.as_f64()?)).filter(|number| range.contains(number));
         number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
     }
+}
+
+/// A number without a fraction, written with one.
+fn whole(number: f64) -> Option<i64> {
+    let text = (number.fract() == 0.0).then(|| format!("{number:.0}"))?;
+    text.parse().ok()
 }
 
 /// Messages per second.

@@ -326,3 +326,63 @@ async fn an_error_is_short_however_long_the_names_in_the_request_are() {
         assert!(answer.to_string().len() < 4_096, "{method} {}", &path[..20.min(path.len())]);
     }
 }
+
+#[tokio::test]
+async fn of_two_spellings_of_a_field_both_are_judged() {
+    let (posthaste, token) = Posthaste::with_endpoint(90).await;
+    let both = |good: &str, bad: &str, value: Value| json!({ "name": "A", "url": "https://example.com/", "description": "", good: value, bad: ["a b"] });
+    for (path, good, bad, value) in [
+        ("/api/v1/app", "throttleRate", "rateLimit", json!(5)),
+        ("/api/v1/app/a/endpoint", "eventTypes", "filterTypes", json!(["a.b"])),
+        ("/api/v1/event-type", "featureFlags", "featureFlag", json!(["a"])),
+    ] {
+        let (status, answer) = posthaste.call("POST", path, &token, Some(both(good, bad, value))).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert_eq!(answer["detail"][0]["loc"], json!(["body", bad]), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_number_may_be_written_with_a_point() {
+    let posthaste = Posthaste::start(91);
+    let token = posthaste.token("default").await;
+    for (text, status) in [("7.0", 201), ("7e0", 201), ("7.5", 422), ("1e300", 422), ("65536.0", 422)] {
+        let body: Value = serde_json::from_str(&format!(r#"{{"name":"A","rateLimit":{text}}}"#)).unwrap();
+        let (got, answer) = posthaste.call("POST", "/api/v1/app", &token, Some(body)).await;
+        assert_eq!(got, status, "{text}: {answer}");
+        assert!(status == 422 || answer["rateLimit"] == 7, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_may_reach_back_before_1970() {
+    let (posthaste, token) = Posthaste::with_endpoint(92).await;
+    let path = "/api/v1/app/a/msg?after=0001-01-01T00:00:00Z&before=1969-12-31T23:59:59Z";
+    let (status, page) = posthaste.call("GET", path, &token, None).await;
+    assert_eq!((status, &page["data"]), (StatusCode::OK, &json!([])));
+}
+
+#[tokio::test]
+async fn no_verb_makes_an_event_type_whose_name_another_would_refuse() {
+    let posthaste = Posthaste::start(93);
+    let token = posthaste.token("default").await;
+    for name in [".x", "-x"] {
+        let body = json!({ "name": name, "description": "" });
+        let (status, _) = posthaste.call("POST", "/api/v1/event-type", &token, Some(body.clone())).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{name}");
+        let path = format!("/api/v1/event-type/{name}");
+        let (status, _) = posthaste.call("PUT", &path, &token, Some(body)).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_may_be_put_back_as_it_was_read() {
+    let posthaste = Posthaste::start(94);
+    let token = posthaste.token("default").await;
+    let body = json!({ "name": "S", "type": "generic-webhook" });
+    let (_, made) = posthaste.call("POST", "/ingest/api/v1/source", &token, Some(body)).await;
+    let path = format!("/ingest/api/v1/source/{}", made["id"].as_str().unwrap());
+    let (status, answer) = posthaste.call("PUT", &path, &token, Some(made)).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+}

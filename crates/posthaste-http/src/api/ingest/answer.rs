@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::extract::fields::{Fields, integer, object, string};
 
 /// Bytes of a body.
-const BODY_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Headers.
-const HEADERS_MAX: usize = 20;
+pub(crate) const HEADERS_MAX: usize = 20;
 /// Statuses whose answers have no body (RFC 9110 §15.3.5 and §15.3.6).
 const BODILESS: [u16; 2] = [204, 205];
 /// Headers that frame the answer, which are ours, and cookies, which no provider needs.

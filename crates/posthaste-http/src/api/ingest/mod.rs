@@ -1,7 +1,7 @@
 //! Sources and their endpoints: Svix's ingest API, and what it lacks.
 
-mod answer;
+pub(crate) mod answer;
 mod cron;
 pub(crate) mod log;
-mod rules;
+pub(crate) mod rules;
 pub(crate) mod source;

@@ -13,11 +13,11 @@ use crate::extract::fields::{Fields, Given, integer, object, rate, string};
 use crate::inbound::schema::{self, SCHEMA_BYTES_MAX};
 
 /// Networks that a source may list.
-const NETWORKS_MAX: usize = 200;
+pub(crate) const NETWORKS_MAX: usize = 200;
 /// Letters of a header's name or a JSON path.
-const KEY_LETTERS_MAX: usize = 256;
+pub(crate) const KEY_LETTERS_MAX: usize = 256;
 /// Methods that can carry a webhook.
-const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "DELETE", "GET"];
+pub(crate) const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "DELETE", "GET"];
 
 /// Reads the rules; what is left out is as in `before`.
 pub(super) fn read(fields: &mut Fields, before: Rules) -> Rules {
@@ -37,7 +37,8 @@ pub(super) fn read(fields: &mut Fields, before: Rules) -> Rules {
     if let Some(methods) = fields.not_null("methods", methods) {
         rules.methods = methods;
     }
-    let on_mismatch = fields.not_null("schemaMismatch", on_mismatch);
+    // A source without a schema shows null here, and may be sent back as it was read.
+    let on_mismatch = fields.get("schemaMismatch", on_mismatch).value();
     match fields.get("schema", document) {
         Given::Absent => {}
         Given::Null => rules.schema = None,
@@ -94,7 +95,7 @@ fn dedupe_by(value: Value) -> Result<DedupeBy, String> {
         "off" => return Ok(DedupeBy::Off),
         _ => {}
     }
-    let fits = |name: &str| !name.is_empty() && name.len() <= KEY_LETTERS_MAX;
+    let fits = |name: &str| !name.is_empty() && name.chars().count() <= KEY_LETTERS_MAX;
     match text.split_once(':') {
         Some(("header", name)) if fits(name) && name.parse::<HeaderName>().is_ok() => {
             Ok(DedupeBy::Header(name.to_ascii_lowercase()))

@@ -30,7 +30,7 @@ use crate::state::ApiState;
 /// How often a change is tried that another one comes before.
 const TRIES_MAX: usize = 5;
 /// Letters of a source's name.
-const NAME_LENGTH_MAX: usize = 256;
+pub(crate) const NAME_LENGTH_MAX: usize = 256;
 
 /// A source on the wire: Svix's fields, and then what its API lacks.
 fn out(source: &Source, state: &ApiState) -> Value {
