@@ -3,6 +3,8 @@
 //! Tests hold the tables against the router (every operation is served) and, where it is at hand, against Svix's own
 //! document.
 
+mod kinds;
+mod links;
 mod operations;
 mod schemas;
 
@@ -38,41 +40,61 @@ pub fn document() -> String {
 }
 
 fn describe(operation: &Operation) -> Value {
-    let in_path = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut described = json!({
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag()],
+        "parameters": parameters(operation),
+        "responses": responses(operation),
+    });
+    if let Some(schema) = operation.body {
+        let name = schema.trim_end_matches('?');
+        described["requestBody"] = json!({ "required": name == schema, "content": content(name) });
+    }
+    if operation.is_open() {
+        described["security"] = json!([]);
+    }
+    described
+}
+
+fn parameters(operation: &Operation) -> Vec<Value> {
+    let in_path = links::names(operation.path).into_iter();
     let mut parameters: Vec<Value> = in_path
-        .map(|name| json!({ "in": "path", "name": name, "required": true, "schema": { "type": "string" } }))
+        .map(|name| json!({ "in": "path", "name": name, "required": true, "schema": kinds::in_path(name) }))
         .collect();
     for name in operation.query {
-        parameters.push(json!({ "in": "query", "name": name, "schema": operations::query_schema(name) }));
+        let schema = kinds::query(name, operation.answer);
+        parameters.push(json!({ "in": "query", "name": name, "schema": schema }));
     }
     if operation.method == "POST" {
-        let schema = json!({ "type": "string", "maxLength": 255 });
+        let schema = kinds::idempotency_key();
         parameters.push(json!({ "in": "header", "name": "idempotency-key", "schema": schema }));
     }
+    parameters
+}
+
+fn responses(operation: &Operation) -> Map<String, Value> {
     let mut responses = Map::new();
     for status in operation.statuses {
         let mut response = json!({ "description": reason(*status) });
         if let Some(schema) = operation.answer {
             response["content"] = content(schema);
         }
+        if let Some(links) = links::of(operation) {
+            response["links"] = links;
+        }
         responses.insert(status.to_string(), response);
     }
     for status in ERRORS {
         let schema = if *status == 422 { "HTTPValidationError" } else { "HttpErrorOut" };
-        let response = json!({ "description": reason(*status), "content": content(schema) });
+        let mut response = json!({ "description": reason(*status) });
+        // What does not fit into a head is refused before anybody reads it.
+        if *status != 431 {
+            response["content"] = content(schema);
+        }
         responses.insert(status.to_string(), response);
     }
-    let mut described = json!({
-        "operationId": operation.id,
-        "summary": operation.summary,
-        "tags": [operation.tag()],
-        "parameters": parameters,
-        "responses": responses,
-    });
-    if let Some(schema) = operation.body {
-        described["requestBody"] = json!({ "required": true, "content": content(schema) });
-    }
-    described
+    responses
 }
 
 fn content(schema: &str) -> Value {

@@ -1,7 +1,5 @@
 //! Every operation of the API: where it is, what it takes, what it answers.
 
-use serde_json::{Value, json};
-
 /// One operation.
 pub(super) struct Operation {
     pub(super) method: &'static str,
@@ -9,12 +7,18 @@ pub(super) struct Operation {
     pub(super) id: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: &'static [&'static str],
+    /// The shape of its body; with `?` behind it, there may be none.
     pub(super) body: Option<&'static str>,
     pub(super) statuses: &'static [u16],
     pub(super) answer: Option<&'static str>,
 }
 
 impl Operation {
+    /// Whether anybody may ask, without a token.
+    pub(super) fn is_open(&self) -> bool {
+        self.path.starts_with("/api/v1/health")
+    }
+
     /// The group it stands in: the second word of its id, `v1.endpoint.create`.
     pub(super) fn tag(&self) -> &'static str {
         self.id.split('.').nth(1).unwrap_or("api")
@@ -22,23 +26,7 @@ impl Operation {
 }
 
 /// The errors that any operation may answer.
-pub(super) const ERRORS: &[u16] = &[400, 401, 403, 404, 409, 413, 415, 422, 429, 503];
-
-/// The schema of a query parameter, which is the same wherever it is used.
-pub(super) fn query_schema(name: &str) -> Value {
-    match name {
-        "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 250, "default": 50 }),
-        "order" => json!({ "$ref": "#/components/schemas/Ordering" }),
-        "status" => json!({ "$ref": "#/components/schemas/MessageStatus" }),
-        "status_code_class" => json!({ "$ref": "#/components/schemas/StatusCodeClass" }),
-        "before" | "after" | "since" | "until" => json!({ "type": "string", "format": "date-time" }),
-        "event_types" => json!({ "type": "array", "items": { "type": "string", "maxLength": 256 } }),
-        "with_content" | "with_msg" | "include_archived" | "get_if_exists" | "expunge" => {
-            json!({ "type": "boolean" })
-        }
-        _ => json!({ "type": "string", "maxLength": 256 }),
-    }
-}
+pub(super) const ERRORS: &[u16] = &[400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 431, 503];
 
 const PAGE: &[&str] = &["limit", "iterator", "order"];
 const MESSAGES: &[&str] =
@@ -54,9 +42,11 @@ const ATTEMPTS: &[&str] = &[
     "before",
     "after",
     "with_content",
-    "with_msg",
     "event_types",
+    "with_msg",
 ];
+/// Which message it is, is known.
+const ATTEMPTS_OF_MSG: &[&str] = ATTEMPTS.split_at(ATTEMPTS.len() - 1).0;
 const ATTEMPTED: &[&str] =
     &["limit", "iterator", "channel", "tag", "status", "before", "after", "with_content", "event_types"];
 
@@ -124,7 +114,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("PUT", HEADERS), ("v1.endpoint.update-headers", "Replace custom headers"), &[], Some("EndpointHeadersIn"), EMPTY),
     row(("PATCH", HEADERS), ("v1.endpoint.patch-headers", "Change custom headers"), &[], Some("EndpointHeadersPatchIn"), EMPTY),
     row(("GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret"), ("v1.endpoint.get-secret", "Read the signing secret"), &[], None, (OK, Some("EndpointSecretOut"))),
-    row(("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate"), ("v1.endpoint.rotate-secret", "Rotate the signing secret"), &[], Some("EndpointSecretRotateIn"), (OK, Some("EndpointSecretOut"))),
+    row(("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate"), ("v1.endpoint.rotate-secret", "Rotate the signing secret"), &[], Some("EndpointSecretRotateIn?"), (OK, Some("EndpointSecretOut"))),
     row(("GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats"), ("v1.endpoint.get-stats", "Count deliveries by state"), &["since", "until"], None, (OK, Some("EndpointStats"))),
     row(("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example"), ("v1.endpoint.send-example", "Send an example to this endpoint only"), &[], Some("EventExampleIn"), (TAKEN, Some("MessageOut"))),
     row(("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover"), ("v1.endpoint.recover", "Send all that failed again"), &[], Some("RecoverIn"), (TAKEN, Some("RecoverOut"))),
@@ -136,10 +126,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("GET", "/api/v1/app/{app_id}/msg/{msg_id}/endpoint"), ("v1.message-attempt.list-attempted-destinations", "List where a message went"), PAGE, None, (OK, Some("ListResponse_MessageEndpointOut_"))),
     row(("POST", "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend"), ("v1.message-attempt.resend", "Send a message again"), &[], None, (TAKEN, Some("EmptyResponse"))),
     row(("GET", "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}"), ("v1.message-attempt.list-by-endpoint", "List an endpoint's attempts"), ATTEMPTS, None, (OK, Some("ListResponse_MessageAttemptOut_"))),
-    row(("GET", "/api/v1/app/{app_id}/attempt/msg/{msg_id}"), ("v1.message-attempt.list-by-msg", "List a message's attempts"), ATTEMPTS, None, (OK, Some("ListResponse_MessageAttemptOut_"))),
+    row(("GET", "/api/v1/app/{app_id}/attempt/msg/{msg_id}"), ("v1.message-attempt.list-by-msg", "List a message's attempts"), ATTEMPTS_OF_MSG, None, (OK, Some("ListResponse_MessageAttemptOut_"))),
     row(("GET", "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}"), ("v1.message-attempt.get", "Read an attempt"), &[], None, (OK, Some("MessageAttemptOut"))),
     row(("DELETE", "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content"), ("v1.message-attempt.expunge-content", "Remove an answer's body for good"), &[], None, EMPTY),
-    row(("POST", "/api/v1/auth/app-portal-access/{app_id}"), ("v1.authentication.app-portal-access", "Make a portal link"), &[], Some("AppPortalAccessIn"), (OK, Some("AppPortalAccessOut"))),
+    row(("POST", "/api/v1/auth/app-portal-access/{app_id}"), ("v1.authentication.app-portal-access", "Make a portal link"), &[], Some("AppPortalAccessIn?"), (OK, Some("AppPortalAccessOut"))),
     row(("POST", "/api/v1/auth/logout"), ("v1.authentication.logout", "End the token that asks"), &[], None, EMPTY),
     row(("GET", "/api/v1/background-task/{task_id}"), ("v1.background-task.get", "Read a job"), &[], None, (OK, Some("BackgroundTaskOut"))),
     row(("GET", OPS), ("v1.operational-webhook-endpoint.list", "List operational endpoints"), PAGE, None, (OK, Some("ListResponse_EndpointOut_"))),
@@ -150,7 +140,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("GET", OP_HEADERS), ("v1.operational-webhook-endpoint.get-headers", "Read its custom headers"), &[], None, (OK, Some("EndpointHeadersOut"))),
     row(("PUT", OP_HEADERS), ("v1.operational-webhook-endpoint.update-headers", "Replace its custom headers"), &[], Some("EndpointHeadersIn"), EMPTY),
     row(("GET", "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret"), ("v1.operational-webhook-endpoint.get-secret", "Read its secret"), &[], None, (OK, Some("EndpointSecretOut"))),
-    row(("POST", "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret/rotate"), ("v1.operational-webhook-endpoint.rotate-secret", "Rotate its secret"), &[], Some("EndpointSecretRotateIn"), (OK, Some("EndpointSecretOut"))),
+    row(("POST", "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret/rotate"), ("v1.operational-webhook-endpoint.rotate-secret", "Rotate its secret"), &[], Some("EndpointSecretRotateIn?"), (OK, Some("EndpointSecretOut"))),
     row(("GET", "/api/v1/health"), ("v1.health.get", "Whether the store answers"), &[], None, EMPTY),
     row(("GET", "/api/v1/health/ping"), ("v1.health.ping", "The same"), &[], None, EMPTY),
     row(("HEAD", "/api/v1/health"), ("v1.health.head", "Whether the store answers, without a body"), &[], None, EMPTY),
@@ -163,7 +153,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("DELETE", SOURCE), ("v1.ingest.source.delete", "Delete a source"), &[], None, EMPTY),
     row(("POST", "/ingest/api/v1/source/{source_id}/token/rotate"), ("v1.ingest.source.rotate-token", "Move a source to another address"), &[], None, (OK, Some("RotateTokenOut"))),
     row(("GET", "/ingest/api/v1/source/{source_id}/log"), ("v1.ingest.log.list", "List requests that were refused"), PAGE, None, (OK, Some("ListResponse_IngestLogOut_"))),
-    row(("POST", "/ingest/api/v1/source/{source_id}/dashboard"), ("v1.ingest.authentication.consumer-portal-access", "Make a portal link for a source"), &[], Some("IngestSourceConsumerPortalAccessIn"), (OK, Some("AppPortalAccessOut"))),
+    row(("POST", "/ingest/api/v1/source/{source_id}/dashboard"), ("v1.ingest.authentication.consumer-portal-access", "Make a portal link for a source"), &[], Some("IngestSourceConsumerPortalAccessIn?"), (OK, Some("AppPortalAccessOut"))),
     row(("GET", SOURCE_ENDPOINTS), ("v1.ingest.endpoint.list", "List a source's endpoints"), PAGE, None, (OK, Some("ListResponse_EndpointOut_"))),
     row(("POST", SOURCE_ENDPOINTS), ("v1.ingest.endpoint.create", "Make an endpoint of a source"), &[], Some("EndpointIn"), (MADE, Some("EndpointOut"))),
     row(("GET", SOURCE_ENDPOINT), ("v1.ingest.endpoint.get", "Read an endpoint of a source"), &[], None, (OK, Some("EndpointOut"))),
@@ -172,5 +162,5 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("GET", SOURCE_HEADERS), ("v1.ingest.endpoint.get-headers", "Read custom headers"), &[], None, (OK, Some("EndpointHeadersOut"))),
     row(("PUT", SOURCE_HEADERS), ("v1.ingest.endpoint.set-headers", "Replace custom headers"), &[], Some("EndpointHeadersIn"), EMPTY),
     row(("GET", SOURCE_SECRET), ("v1.ingest.endpoint.get-secret", "Read the signing secret"), &[], None, (OK, Some("EndpointSecretOut"))),
-    row(("POST", SOURCE_ROTATE), ("v1.ingest.endpoint.rotate-secret", "Rotate the signing secret"), &[], Some("EndpointSecretRotateIn"), (OK, Some("EndpointSecretOut"))),
+    row(("POST", SOURCE_ROTATE), ("v1.ingest.endpoint.rotate-secret", "Rotate the signing secret"), &[], Some("EndpointSecretRotateIn?"), (OK, Some("EndpointSecretOut"))),
 ];

@@ -1,115 +1,22 @@
-//! The shapes of requests and answers. A property is written as its name and its kind; `*` behind a name: required.
+//! The shapes of requests and answers, as tables of names and kinds.
 
+use posthaste_core::limits::{
+    CHANNELS_PER_ENDPOINT_MAX, CHANNELS_PER_MESSAGE_MAX, PORTAL_TOKEN_LIFE_MAX, ROTATION_GRACE_MAX,
+};
 use serde_json::{Map, Value, json};
 
-const NAME: &str = "^[a-zA-Z0-9\\-_.]+$";
-
-/// A kind of value.
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Bool,
-    Instant,
-    Url,
-    /// A caller's own id.
-    Uid,
-    /// An event type's name.
-    TypeName,
-    /// Event type names.
-    TypeNames,
-    /// Channels, at most so many.
-    Channels(u32),
-    Tags,
-    /// Messages per second.
-    Rate,
-    Count,
-    Millis,
-    Code,
-    Days,
-    Hours,
-    Secs(u32),
-    Index,
-    /// Text by text.
-    Texts,
-    /// Text or null by text.
-    TextsOrNull,
-    /// A list of texts.
-    List,
-    Object,
-    Secret,
-    Ref(&'static str),
-    /// A list of another shape.
-    ListOf(&'static str),
-}
-
-use Kind::{
-    Bool, Channels, Code, Count, Days, Hours, Index, Instant, List, ListOf, Millis, Object, Rate, Ref,
-    Secret, Secs, Tags, Text, Texts, TextsOrNull, TypeName, TypeNames, Uid, Url,
+use super::kinds::Kind::{
+    AnswerBody, AnswerHeaders, Any, Bool, Channels, Count, DedupeBy, EventId, HeaderNames, HeaderPatch,
+    Headers, Instant, Label, Labels, List, ListOf, Methods, Networks, NewTypeName, Object, OwnUid, Prose,
+    Ref, Schemas, Secret, Tags, Target, Text, Texts, Title, TypeName, TypeNames, Uid, Url, Whole, Words,
 };
+use super::kinds::{BODY_BYTES, DELAY_MS, Kind, RATE, WINDOW_SECS, object};
 
-fn schema(kind: Kind) -> Value {
-    let name = |length: u32| json!({ "type": "string", "maxLength": length, "pattern": NAME });
-    let whole = |min: i64, max: i64| json!({ "type": "integer", "minimum": min, "maximum": max });
-    match kind {
-        Text => json!({ "type": "string" }),
-        Bool => json!({ "type": "boolean" }),
-        Instant => json!({ "type": "string", "format": "date-time" }),
-        Url => json!({ "type": "string", "format": "uri", "minLength": 1, "maxLength": 2048 }),
-        Uid => json!({ "type": "string", "minLength": 1, "maxLength": 256, "pattern": NAME }),
-        TypeName => name(256),
-        TypeNames => json!({ "type": "array", "items": name(256), "minItems": 1, "uniqueItems": true }),
-        Channels(max) => {
-            json!({ "type": "array", "items": name(128), "minItems": 1, "maxItems": max, "uniqueItems": true })
-        }
-        Tags => json!({ "type": "array", "items": name(128), "maxItems": 5, "uniqueItems": true }),
-        Rate => whole(1, 65_535),
-        Count => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
-        Millis => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
-        Code => json!({ "type": "integer", "format": "int16", "minimum": 0, "maximum": 999 }),
-        Days => whole(5, 90),
-        Hours => whole(1, 2_160),
-        Secs(max) => whole(0, i64::from(max)),
-        Index => whole(0, 1_000),
-        Texts => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
-        TextsOrNull => json!({ "type": "object", "additionalProperties": { "type": ["string", "null"] } }),
-        List => json!({ "type": "array", "items": { "type": "string" } }),
-        Object => json!({ "type": "object" }),
-        Secret => json!({ "type": "string", "minLength": 32, "maxLength": 110 }),
-        Ref(name) => json!({ "$ref": format!("#/components/schemas/{name}") }),
-        ListOf(name) => {
-            json!({ "type": "array", "items": { "$ref": format!("#/components/schemas/{name}") } })
-        }
-    }
-}
-
-/// A shape; a name that ends in `?` may also be null.
-fn object(properties: &[(&str, Kind)]) -> Value {
-    let mut required = Vec::new();
-    let mut all = Map::new();
-    for (name, kind) in properties {
-        let is_required = name.ends_with('*');
-        let bare = name.trim_end_matches(['*', '?']);
-        let mut value = schema(*kind);
-        if name.ends_with('?') {
-            value = match value.get("type").cloned() {
-                Some(Value::String(one)) => {
-                    value["type"] = json!([one, "null"]);
-                    value
-                }
-                _ => json!({ "oneOf": [value, { "type": "null" }] }),
-            };
-        }
-        if is_required {
-            required.push(bare.to_owned());
-        }
-        all.insert(bare.to_owned(), value);
-    }
-    let mut shape = json!({ "type": "object", "properties": all });
-    if !required.is_empty() {
-        shape["required"] = json!(required);
-    }
-    shape
-}
+/// A status of HTTP, or none.
+const CODE: Kind = Whole(0, 999);
+/// How long an old secret signs on, and how long a portal link lives.
+const GRACE_SECS: Kind = Whole(0, ROTATION_GRACE_MAX.as_secs());
+const EXPIRY_SECS: Kind = Whole(3_600, PORTAL_TOKEN_LIFE_MAX.as_secs());
 
 const ENDPOINT_OUT: &[(&str, Kind)] = &[
     ("id*", Text),
@@ -117,12 +24,12 @@ const ENDPOINT_OUT: &[(&str, Kind)] = &[
     ("url*", Url),
     ("version", Count),
     ("description*", Text),
-    ("throttleRate?", Rate),
-    ("rateLimit?", Rate),
+    ("throttleRate?", RATE),
+    ("rateLimit?", RATE),
     ("disabled", Bool),
-    ("eventTypes?", TypeNames),
-    ("filterTypes?", TypeNames),
-    ("channels?", Channels(10)),
+    ("eventTypes?", TypeNames(1)),
+    ("filterTypes?", TypeNames(1)),
+    ("channels?", Channels(CHANNELS_PER_ENDPOINT_MAX)),
     ("metadata*", Texts),
     ("createdAt*", Instant),
     ("updatedAt*", Instant),
@@ -139,8 +46,9 @@ const MESSAGE_OUT: &[(&str, Kind)] = &[
     ("id*", Text),
     ("eventId?", Uid),
     ("eventType*", TypeName),
-    ("payload*", Object),
-    ("channels?", Channels(10)),
+    // Whatever JSON came in, where it came from a provider.
+    ("payload*", Any),
+    ("channels?", Channels(CHANNELS_PER_MESSAGE_MAX)),
     ("tags?", Tags),
     ("timestamp*", Instant),
     ("deliverAt?", Instant),
@@ -150,22 +58,22 @@ const MESSAGE_OUT: &[(&str, Kind)] = &[
 
 /// What may come in by a source: ours, beyond Svix's.
 const RULES: &[(&str, Kind)] = &[
-    ("dedupe", Ref("IngestDedupe")),
-    ("allowedNetworks?", List),
-    ("rateLimit?", Rate),
-    ("bodyBytesMax", Count),
-    ("methods", List),
+    ("dedupe?", Ref("IngestDedupe")),
+    ("allowedNetworks?", Networks),
+    ("rateLimit?", RATE),
+    ("bodyBytesMax", BODY_BYTES),
+    ("methods", Methods),
     ("schema?", Object),
-    ("schemaMismatch?", Text),
-    ("answer", Ref("IngestAnswer")),
+    ("schemaMismatch?", Words(&["reject", "flag"])),
+    ("answer?", Ref("IngestAnswer")),
     ("paused", Bool),
 ];
 
 const SOURCE_IN: &[(&str, Kind)] =
-    &[("name*", Text), ("type*", Text), ("uid?", Uid), ("metadata", Texts), ("config", Object)];
+    &[("name*", Title), ("type*", Text), ("uid?", OwnUid("src_")), ("metadata", Texts), ("config?", Object)];
 
 const SOURCE_PATCH: &[(&str, Kind)] =
-    &[("name", Text), ("type", Text), ("uid?", Uid), ("metadata", Texts), ("config", Object)];
+    &[("name", Title), ("type", Text), ("uid?", OwnUid("src_")), ("metadata", Texts), ("config?", Object)];
 
 const SOURCE_OUT: &[(&str, Kind)] = &[
     ("id*", Text),
@@ -185,7 +93,7 @@ const SOURCE_OUT: &[(&str, Kind)] = &[
 const LOG_OUT: &[(&str, Kind)] = &[
     ("id*", Text),
     ("source_id*", Text),
-    ("status_code*", Code),
+    ("status_code*", CODE),
     ("error_text*", Text),
     ("method*", Text),
     ("query*", Text),
@@ -198,16 +106,18 @@ const LOG_OUT: &[(&str, Kind)] = &[
 ];
 
 const ENDPOINT_IN: &[(&str, Kind)] = &[
-    ("uid?", Uid),
-    ("description", Text),
-    ("throttleRate?", Rate),
-    ("rateLimit?", Rate),
+    ("uid?", OwnUid("ep_")),
+    ("description", Prose),
+    ("version", Whole(1, 65_535)),
+    ("throttleRate?", RATE),
+    ("rateLimit?", RATE),
     ("disabled", Bool),
-    ("eventTypes?", TypeNames),
-    ("filterTypes?", TypeNames),
-    ("channels?", Channels(10)),
+    ("eventTypes?", TypeNames(1)),
+    // The older name, whose empty list means all.
+    ("filterTypes?", TypeNames(0)),
+    ("channels?", Channels(CHANNELS_PER_ENDPOINT_MAX)),
     ("metadata", Texts),
-    ("headers?", Texts),
+    ("headers?", Headers),
 ];
 
 fn with(base: &[(&'static str, Kind)], more: &[(&'static str, Kind)]) -> Value {
@@ -239,59 +149,56 @@ pub(super) fn all() -> Value {
 
 fn inputs() -> Vec<(&'static str, Value)> {
     let app: &[(&str, Kind)] =
-        &[("uid?", Uid), ("throttleRate?", Rate), ("rateLimit?", Rate), ("metadata", Texts)];
+        &[("uid?", OwnUid("app_")), ("throttleRate?", RATE), ("rateLimit?", RATE), ("metadata", Texts)];
     let event_type: &[(&str, Kind)] = &[
         ("archived", Bool),
         ("deprecated", Bool),
-        ("schemas?", Object),
-        ("featureFlag?", Uid),
-        ("featureFlags?", List),
-        ("groupName?", Uid),
+        ("schemas?", Schemas),
+        ("featureFlag?", Label),
+        ("featureFlags?", Labels),
+        ("groupName?", Label),
+    ];
+    let message: &[(&str, Kind)] = &[
+        ("eventType*", TypeName),
+        ("payload*", Object),
+        ("eventId?", EventId),
+        ("channels?", Channels(CHANNELS_PER_MESSAGE_MAX)),
+        ("tags?", Tags),
+        ("deliverAt?", Instant),
+        ("payloadRetentionPeriod?", Whole(5, 90)),
+        ("payloadRetentionHours?", Whole(1, 2_160)),
+        ("application?", Ref("ApplicationIn")),
+    ];
+    let link: &[(&str, Kind)] = &[("readOnly?", Bool), ("expiry?", EXPIRY_SECS)];
+    let answer: &[(&str, Kind)] = &[
+        ("status", Whole(200, 299)),
+        ("headers", AnswerHeaders),
+        ("body", AnswerBody),
+        ("delayMs", DELAY_MS),
     ];
     vec![
-        ("ApplicationIn", with(app, &[("name*", Text)])),
-        ("ApplicationPatch", with(app, &[("name", Text)])),
-        ("EventTypeIn", with(event_type, &[("name*", TypeName), ("description*", Text)])),
-        ("EventTypeUpdate", with(event_type, &[("description*", Text)])),
-        ("EventTypePatch", with(event_type, &[("description", Text)])),
-        ("EndpointIn", with(ENDPOINT_IN, &[("url*", Url), ("secret?", Secret)])),
-        ("EndpointUpdate", with(ENDPOINT_IN, &[("url*", Url)])),
-        ("EndpointPatch", with(ENDPOINT_IN, &[("url", Url)])),
-        ("EndpointHeadersIn", object(&[("headers*", Texts)])),
-        ("EndpointHeadersPatchIn", object(&[("headers*", TextsOrNull), ("deleteHeaders", List)])),
-        ("EndpointSecretRotateIn", object(&[("key?", Secret), ("gracePeriodSeconds?", Secs(604_800))])),
-        ("EventExampleIn", object(&[("eventType*", TypeName), ("exampleIndex", Index)])),
-        (
-            "MessageIn",
-            object(&[
-                ("eventType*", TypeName),
-                ("payload*", Object),
-                ("eventId?", Uid),
-                ("channels?", Channels(10)),
-                ("tags?", Tags),
-                ("deliverAt?", Instant),
-                ("payloadRetentionPeriod", Days),
-                ("payloadRetentionHours?", Hours),
-                ("application", Ref("ApplicationIn")),
-            ]),
-        ),
+        ("ApplicationIn", with(app, &[("name*", Title)])),
+        ("ApplicationPatch", with(app, &[("name", Title)])),
+        ("EventTypeIn", with(event_type, &[("name*", NewTypeName), ("description*", Prose)])),
+        ("EventTypeUpdate", with(event_type, &[("description*", Prose)])),
+        ("EventTypePatch", with(event_type, &[("description", Prose)])),
+        ("EndpointIn", with(ENDPOINT_IN, &[("url*", Target), ("secret?", Secret)])),
+        ("EndpointUpdate", with(ENDPOINT_IN, &[("url*", Target)])),
+        ("EndpointPatch", with(ENDPOINT_IN, &[("url", Target)])),
+        ("EndpointHeadersIn", object(&[("headers*", Headers)])),
+        ("EndpointHeadersPatchIn", object(&[("headers*", HeaderPatch), ("deleteHeaders?", HeaderNames)])),
+        ("EndpointSecretRotateIn", object(&[("key?", Secret), ("gracePeriodSeconds?", GRACE_SECS)])),
+        ("EventExampleIn", object(&[("eventType*", TypeName), ("exampleIndex?", Whole(0, 1_000))])),
+        ("MessageIn", object(message)),
         ("RecoverIn", object(&[("since*", Instant), ("until?", Instant)])),
         ("IngestSourceIn", with(SOURCE_IN, RULES)),
         ("IngestSourcePatch", with(SOURCE_PATCH, RULES)),
-        ("IngestDedupe", object(&[("by", Text), ("windowSeconds", Count)])),
-        (
-            "IngestAnswer",
-            object(&[("status", Code), ("headers", Texts), ("body", Text), ("delayMs", Millis)]),
-        ),
-        ("IngestSourceConsumerPortalAccessIn", object(&[("expiry?", Secs(604_800)), ("readOnly?", Bool)])),
+        ("IngestDedupe", object(&[("by", DedupeBy), ("windowSeconds", WINDOW_SECS)])),
+        ("IngestAnswer", object(answer)),
+        ("IngestSourceConsumerPortalAccessIn", object(link)),
         (
             "AppPortalAccessIn",
-            object(&[
-                ("application", Ref("ApplicationIn")),
-                ("featureFlags", List),
-                ("readOnly?", Bool),
-                ("expiry?", Secs(604_800)),
-            ]),
+            with(link, &[("application?", Ref("ApplicationIn")), ("featureFlags?", Labels)]),
         ),
     ]
 }
@@ -302,8 +209,8 @@ fn outputs() -> Vec<(&'static str, Value)> {
         ("id*", Text),
         ("uid?", Uid),
         ("name*", Text),
-        ("throttleRate?", Rate),
-        ("rateLimit?", Rate),
+        ("throttleRate?", RATE),
+        ("rateLimit?", RATE),
         ("metadata*", Texts),
     ];
     let event_type: &[(&str, Kind)] = &[
@@ -311,10 +218,10 @@ fn outputs() -> Vec<(&'static str, Value)> {
         ("description*", Text),
         ("archived", Bool),
         ("deprecated*", Bool),
-        ("schemas?", Object),
-        ("featureFlag?", Uid),
-        ("featureFlags?", List),
-        ("groupName?", Uid),
+        ("schemas?", Schemas),
+        ("featureFlag?", Label),
+        ("featureFlags?", Labels),
+        ("groupName?", Label),
     ];
     let task: &[(&str, Kind)] = &[
         ("id*", Text),
@@ -329,8 +236,8 @@ fn outputs() -> Vec<(&'static str, Value)> {
         ("endpointId*", Text),
         ("url*", Url),
         ("response*", Text),
-        ("responseStatusCode*", Code),
-        ("responseDurationMs*", Millis),
+        ("responseStatusCode*", CODE),
+        ("responseDurationMs*", Count),
         ("status*", Ref("MessageStatus")),
         ("statusText*", Ref("MessageStatusText")),
         ("triggerType*", Ref("MessageAttemptTriggerType")),
