@@ -19,6 +19,18 @@ schema seconds="600" seed="1":
     POSTHASTE_BIN="$PWD/target/debug/posthaste" SCHEMA_SECONDS={{seconds}} SCHEMA_SEED={{seed}} \
         target/test-env/python-schema/bin/python -m pytest -q -rA -p no:cacheprovider e2e/python/test_schema.py
 
+# Each fuzz target under libFuzzer for so long, with the nightly compiler. What breaks one belongs in its corpus.
+fuzz seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    export PATH="$PWD/target/test-env/python-tools/bin:$PATH"
+    cd fuzz
+    for target in $(cargo +nightly fuzz list --fuzz-dir .); do
+      mkdir -p "corpus/$target"
+      cargo +nightly fuzz run --fuzz-dir . --sanitizer none "$target" "corpus/$target" "../crates/posthaste-fuzz/corpus/$target" \
+        -- -max_total_time={{seconds}} -timeout=10 -rss_limit_mb=4096 -print_final_stats=1
+    done
+
 # Known vulnerabilities, unsound and unmaintained crates; needs the network.
 advisories:
     PATH="$PWD/target/test-env/python-tools/bin:$PATH" cargo deny check advisories

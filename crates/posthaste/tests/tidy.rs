@@ -12,6 +12,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("posthaste-engine", &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store"]),
     ("posthaste-http", &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store"]),
     ("posthaste-tls", &["posthaste-core"]),
+    // Tries the others with made-up bytes; nobody knows it.
+    ("posthaste-fuzz", &["posthaste-core", "posthaste-http", "posthaste-signature", "posthaste-store"]),
     (
         "posthaste",
         &[
@@ -30,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Libraries that live in one place.
 const AT_HOME: &[(&str, &[&str])] = &[
     ("rusqlite", &["posthaste-store", "posthaste-trials"]),
-    ("axum", &["posthaste-http", "posthaste"]),
+    ("axum", &["posthaste-http", "posthaste", "posthaste-fuzz"]),
     ("clap", &["posthaste"]),
     ("instant-acme", &["posthaste-tls"]),
 ];
