@@ -1,6 +1,8 @@
 //! Settings: default < file < environment < flag, read once and checked once. The only reader of the environment.
 
 mod raw;
+#[cfg(test)]
+mod spoiled;
 mod tls;
 mod value;
 

@@ -76,13 +76,25 @@ const KNOWN: &[Known] = &[
 pub(crate) struct Raw(BTreeMap<&'static str, (Zeroizing<String>, Origin)>);
 
 impl Raw {
-    pub(super) fn load(args: &SettingArgs) -> Result<Self, ConfigError> {
+    fn defaults() -> Self {
         let mut raw = Self(BTreeMap::new());
         for known in KNOWN {
             if let Some(default) = known.default {
                 raw.set(known.name, default.to_owned(), Origin::Default);
             }
         }
+        raw
+    }
+
+    /// As if a file with this text were the only setting.
+    #[cfg(test)]
+    pub(super) fn of_text(text: &str) -> Result<Self, ConfigError> {
+        let mut raw = Self::defaults();
+        raw.read_text("posthaste.toml", text).map(|()| raw)
+    }
+
+    pub(super) fn load(args: &SettingArgs) -> Result<Self, ConfigError> {
+        let mut raw = Self::defaults();
         if let Some(path) = &args.config {
             raw.read_file(path)?;
         }
@@ -110,6 +122,12 @@ impl Raw {
         let shown = path.display().to_string();
         let failed = |reason: String| ConfigError::File { path: shown.clone(), reason };
         let text = std::fs::read_to_string(path).map_err(|e| failed(format!("cannot be read: {e}")))?;
+        self.read_text(&shown, &text)
+    }
+
+    /// Reads a file's text; `shown` is what the file is called.
+    fn read_text(&mut self, shown: &str, text: &str) -> Result<(), ConfigError> {
+        let failed = |reason: String| ConfigError::File { path: shown.to_owned(), reason };
         let table: toml::Table =
             text.parse().map_err(|e: toml::de::Error| failed(format!("is not TOML: {}", e.message())))?;
         for (key, value) in table {
@@ -132,7 +150,7 @@ impl Raw {
                     )));
                 }
             };
-            self.set(known.name, text, Origin::File(shown.clone()));
+            self.set(known.name, text, Origin::File(shown.to_owned()));
         }
         Ok(())
     }
