@@ -7,6 +7,17 @@ check:
 test:
     ./test
 
+# Kills the server at random instants under load: just crash-test --seconds 3600 --seed 7
+crash-test *args:
+    cargo build --bin posthaste
+    cargo run -p posthaste-trials -- crash {{args}}
+
+# Lets the server die at every named point: just abort-matrix --only record.
+abort-matrix *args:
+    cargo build --bin posthaste --features faults
+    cp target/debug/posthaste target/posthaste-faults
+    cargo run -p posthaste-trials -- matrix --binary target/posthaste-faults {{args}}
+
 bench *args:
     cargo run --release -- bench {{args}}
 

@@ -304,6 +304,15 @@ fn i5_what_was_received_without_an_attempt_is_caught_unless_a_crash_followed() {
 }
 
 #[test]
+fn i5_the_attempt_after_a_crash_is_told_from_the_one_before_it_within_one_second() {
+    let mut ledgers = honest();
+    ledgers.faults.push(crash(at(1) + 10_000, at(1) + 20_000));
+    ledgers.got.push(Got { at: at(1) + 31_000, ..got("ep_good", at(1), Some(200)) });
+    ledgers.store.attempts[0].started_at = at(1) + 30_000;
+    passes(&ledgers);
+}
+
+#[test]
 fn i5_a_crash_loses_no_more_attempts_than_there_are_worker_slots() {
     caught_in(crashed(), Invariant::I5, "there are 0 worker slots", |ledgers| ledgers.worker_slots = 0);
 }

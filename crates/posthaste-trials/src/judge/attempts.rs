@@ -41,21 +41,23 @@ struct Unmatched<'a> {
     claims: Vec<&'a StoredAttempt>,
 }
 
-/// Pairs what was received with the rows of one delivery: an attempt's timestamp is the second in which it began.
+/// Pairs what was received with the rows of one delivery. An attempt's timestamp is the second in which it began, and
+/// one ends before the next begins: from the last row backwards, each has the first request that came after it began.
 fn unmatched<'a>(got: &[&'a Got], rows: &[&'a StoredAttempt]) -> Unmatched<'a> {
     let mut got: Vec<&Got> = got.to_vec();
-    let begun = |row: &StoredAttempt| row.started_at.div_euclid(MICROS_PER_SECOND);
     let mut claims = Vec::new();
-    for row in rows.iter().filter(|row| row.status > 0) {
-        match got.iter().position(|one| one.status == Some(row.status) && one.timestamp == begun(row)) {
+    for row in rows.iter().rev() {
+        let began = row.started_at;
+        // A row without a status is of a request that may have arrived, and whose answer was lost.
+        let own = got.iter().position(|one| {
+            one.at >= began
+                && one.timestamp == began.div_euclid(MICROS_PER_SECOND)
+                && (row.status == 0 || one.status == Some(row.status))
+        });
+        match own {
             Some(at) => drop(got.remove(at)),
-            None => claims.push(*row),
-        }
-    }
-    // A row without a status is of a request that may have arrived, and whose answer was lost.
-    for row in rows.iter().filter(|row| row.status == 0) {
-        if let Some(at) = got.iter().position(|one| one.timestamp == begun(row)) {
-            got.remove(at);
+            None if row.status > 0 => claims.push(*row),
+            None => {}
         }
     }
     Unmatched { got, claims }

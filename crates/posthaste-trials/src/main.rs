@@ -1,0 +1,82 @@
+//! `posthaste-trials`: puts a built server on trial and says in one line what came of it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use posthaste_trials::crash::{self, Crash};
+use posthaste_trials::matrix::{self, Matrix};
+
+const USAGE: &str = "\
+posthaste-trials crash  --seconds N --seed S [--binary PATH] [--plant BUGS]
+posthaste-trials matrix [--seed S] [--binary PATH] [--only NAME]
+
+crash kills the server at random instants under load; matrix lets it die at every named point, and panic at some.
+PATH is a server built with `cargo build --bin posthaste --features faults`; target/debug/posthaste if not given.
+";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            tell(&format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What was said on the command line.
+struct Said {
+    seconds: u64,
+    seed: u64,
+    binary: PathBuf,
+    plant: Option<String>,
+    only: Option<String>,
+}
+
+fn read(mut words: impl Iterator<Item = String>) -> anyhow::Result<Said> {
+    let binary = PathBuf::from("target/debug/posthaste");
+    let mut said = Said { seconds: 30, seed: 1, binary, plant: None, only: None };
+    while let Some(name) = words.next() {
+        let value = words.next().with_context(|| format!("{name} needs a value\n{USAGE}"))?;
+        let number = || value.parse::<u64>().with_context(|| format!("{name} {value} is no number"));
+        match &*name {
+            "--seconds" => said.seconds = number()?,
+            "--seed" => said.seed = number()?,
+            "--binary" => said.binary = PathBuf::from(value),
+            "--plant" => said.plant = Some(value),
+            "--only" => said.only = Some(value),
+            _ => bail!("there is no {name}\n{USAGE}"),
+        }
+    }
+    Ok(said)
+}
+
+async fn run() -> anyhow::Result<bool> {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_default();
+    if !["crash", "matrix"].contains(&&*command) {
+        bail!("{USAGE}");
+    }
+    let Said { seconds, seed, binary, plant, only } = read(words)?;
+    if command == "matrix" {
+        return matrix::run(&Matrix { binary, seed, only }, tell).await;
+    }
+    let outcome = crash::run(&Crash { binary, lasts: Duration::from_secs(seconds), seed, plant }).await?;
+    for violation in &outcome.violations {
+        tell(&violation.to_string());
+    }
+    if let Some(kept) = &outcome.kept {
+        tell(&format!("the store and ledgers.json are kept in {}", kept.display()));
+    }
+    tell(&outcome.to_string());
+    Ok(outcome.violations.is_empty())
+}
+
+#[expect(clippy::print_stdout, reason = "its findings are what it is for")]
+fn tell(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,121 @@
+//! Which point is reached by doing what, and at which of its hits the server dies.
+
+use posthaste_fault::POINTS;
+
+/// What is done to reach a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Play {
+    /// Messages and requests of a provider, some refused by their receivers, one endpoint's all.
+    Load,
+    /// Dead letters are put back.
+    Recover,
+    /// A signing secret is rotated, under load.
+    Rotate,
+    /// Retention finds messages that are past their time.
+    Retention,
+    /// The very first start, on an empty directory.
+    FirstStart,
+    /// A start after a death with requests under way.
+    TakeOver,
+    /// SIGTERM under load.
+    Drain,
+    /// The receivers have the requests and have not answered yet.
+    Unanswered,
+    /// The receivers have just answered.
+    JustAnswered,
+    /// A panic in place of an abort: the process lives on.
+    Panic,
+}
+
+/// One case.
+#[derive(Debug, Clone)]
+pub(super) struct Case {
+    pub(super) play: Play,
+    /// The point, and at which hit it happens; `None`: it is killed from outside.
+    pub(super) at: Option<(&'static str, u64)>,
+}
+
+impl Case {
+    pub(super) fn name(&self) -> String {
+        match (self.at, self.play) {
+            (Some((point, hit)), Play::Panic) => format!("{point}=panic@{hit}"),
+            (Some((point, hit)), Play::FirstStart) => format!("first start, {point}=abort@{hit}"),
+            (Some((point, hit)), _) => format!("{point}=abort@{hit}"),
+            (None, play) => format!("{play:?}, SIGKILL"),
+        }
+    }
+
+    pub(super) fn file_name(&self) -> String {
+        self.name().replace([' ', ',', '=', '@'], "-")
+    }
+
+    /// `POSTHASTE_FAULT`.
+    pub(super) fn fault(&self) -> Option<String> {
+        let (point, hit) = self.at?;
+        let action = if self.play == Play::Panic { "panic" } else { "abort" };
+        Some(format!("{point}={action}@{hit}"))
+    }
+}
+
+/// The hits at which the server dies at a point.
+fn hits(point: &str) -> &'static [u64] {
+    match point {
+        "commit.before" | "commit.after" => &[1, 2, 5, 20, 60],
+        "commit.handed_over" => &[1, 20],
+        "accept.message_inserted" | "accept.half_fanned_out" | "accept.inserted" | "accept.answering" => {
+            &[1, 20]
+        }
+        "send.claimed" | "send.resolved" | "send.head_received" | "send.body_read" => &[1, 30],
+        "record.before" | "record.attempt_inserted" | "record.delivered" | "record.committed" => &[1, 30],
+        "record.retry_scheduled" | "claim.leased" | "claim.committed" => &[1, 5],
+        "recover.half_put_back" | "retention.half_forgotten" => &[1, 5],
+        "take_over.half_put_back" => &[1, 3],
+        "migrate.half_applied" => &[1, 2, 3],
+        _ => &[1],
+    }
+}
+
+fn play_of(point: &str) -> Play {
+    match point.split('.').next() {
+        Some("recover") => Play::Recover,
+        Some("rotate") => Play::Rotate,
+        Some("retention") => Play::Retention,
+        Some("migrate") => Play::FirstStart,
+        Some("take_over") => Play::TakeOver,
+        Some("drain") => Play::Drain,
+        _ => Play::Load,
+    }
+}
+
+/// Points at which a panic is tried: each task and thread that has one.
+const PANICS: [(&str, u64); 14] = [
+    ("accept.parsed", 3),
+    ("accept.half_fanned_out", 3),
+    ("accept.answering", 3),
+    ("receive.verified", 2),
+    ("receive.inserted", 2),
+    ("commit.before", 5),
+    ("commit.after", 5),
+    ("claim.leased", 2),
+    ("claim.committed", 2),
+    ("send.claimed", 5),
+    ("send.head_received", 5),
+    ("record.before", 5),
+    ("record.attempt_inserted", 5),
+    ("record.committed", 5),
+];
+
+/// Every case.
+pub(super) fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for point in POINTS {
+        let play = play_of(point);
+        cases.extend(hits(point).iter().map(|hit| Case { play, at: Some((point, *hit)) }));
+    }
+    for point in ["commit.before", "commit.after"] {
+        cases.extend([1, 2].map(|hit| Case { play: Play::FirstStart, at: Some((point, hit)) }));
+    }
+    cases.extend([Play::Unanswered, Play::JustAnswered].map(|play| Case { play, at: None }));
+    cases.extend(PANICS.map(|at| Case { play: Play::Panic, at: Some(at) }));
+    cases
+}
