@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use posthaste_core::target::TargetPolicy;
 use posthaste_core::tenant::Scope;
 use posthaste_core::time::Clock as _;
+use posthaste_core::token::Token;
 use posthaste_engine::NoObserver;
 use posthaste_store::Directory as _;
 use posthaste_store::sqlite::SqliteStore;
@@ -14,7 +15,7 @@ use posthaste_store::sqlite::SqliteStore;
 use crate::commands::token;
 use crate::config::Settings;
 use crate::shutdown::first_signal;
-use crate::system::SystemTimer;
+use crate::system::{SystemDice, SystemTimer};
 use crate::telemetry::{self, tell};
 use crate::tls;
 use crate::wiring::{self, Server};
@@ -55,16 +56,20 @@ fn host_of(url: &str) -> Option<String> {
 }
 
 /// The first start on an empty store writes a token where only the operator finds it.
+///
+/// The file first: if the process dies in between, the token in it was never in force and the next start makes another.
+/// The other way round there would be a token that nobody knows, and no start would make one that somebody does.
 async fn first_token(settings: &Settings, store: &Arc<SqliteStore>) -> anyhow::Result<()> {
     if !store.tokens(None).await?.is_empty() {
         return Ok(());
     }
     let environment = store.environment("default", SystemTimer.now()).await?;
-    let token = token::make(&**store, environment.id, Scope::Environment).await?;
+    let token = Token::fresh(&SystemDice);
     let path = settings.data_dir.join("admin-token");
-    let _ = std::fs::remove_file(&path); // left from a store that was deleted
+    let _ = std::fs::remove_file(&path); // left from a store that was deleted, or from a start that did not get further
     wiring::write_private(&path, token.expose())
         .with_context(|| format!("cannot write {}", path.display()))?;
+    token::keep(&**store, environment.id, Scope::Environment, &token).await?;
     tell(&format!("first start: an admin token was written to {}", path.display()));
     Ok(())
 }

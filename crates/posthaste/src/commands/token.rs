@@ -52,8 +52,19 @@ pub(crate) async fn make(
     environment: EnvironmentId,
     scope: Scope,
 ) -> anyhow::Result<Token> {
-    let now = SystemTimer.now();
     let token = Token::fresh(&SystemDice);
+    keep(directory, environment, scope, &token).await?;
+    Ok(token)
+}
+
+/// Keeps the hash of a token, which is in force from then on.
+pub(crate) async fn keep(
+    directory: &dyn Directory,
+    environment: EnvironmentId,
+    scope: Scope,
+    token: &Token,
+) -> anyhow::Result<()> {
+    let now = SystemTimer.now();
     let new = NewToken {
         id: TokenId::fresh(now, &SystemDice),
         environment,
@@ -62,8 +73,7 @@ pub(crate) async fn make(
         hint: token.hint().to_owned(),
         expires_at: None,
     };
-    directory.create_token(new, now).await.context("the token was not kept")?;
-    Ok(token)
+    directory.create_token(new, now).await.context("the token was not kept")
 }
 
 async fn list(directory: &dyn Directory) -> anyhow::Result<()> {
