@@ -28,19 +28,44 @@ impl Engine {
     }
 
     async fn claim(self: Arc<Self>, endpoint: EndpointId, room: usize) {
+        let refilling = Refilling { engine: &self, endpoint, is_over: false };
         let Ok(_permit) = self.claims.acquire().await else { return };
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
         match self.queue.claim(endpoint, limit, self.settings.lease(), self.clock.now()).await {
             Ok(claimed) => {
                 point!("claim.committed");
-                self.lanes().refilled(endpoint, claimed.len() >= room);
+                refilling.over(claimed.len() >= room);
                 self.push(claimed);
                 self.refill(endpoint);
             }
             Err(error) => {
                 tracing::warn!(%endpoint, %error, "due deliveries could not be claimed, the next sweep tries again");
-                self.lanes().refilled(endpoint, false);
+                refilling.over(false);
             }
+        }
+    }
+}
+
+/// A claim under way for a lane. It ends whatever happens, a panic included: a lane that waits for a claim asks for no
+/// other, and would never again take anything from the store.
+struct Refilling<'a> {
+    engine: &'a Engine,
+    endpoint: EndpointId,
+    is_over: bool,
+}
+
+impl Refilling<'_> {
+    /// `more`: the store may have more for this lane.
+    fn over(mut self, more: bool) {
+        self.is_over = true;
+        self.engine.lanes().refilled(self.endpoint, more);
+    }
+}
+
+impl Drop for Refilling<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.engine.lanes().refilled(self.endpoint, true);
         }
     }
 }
