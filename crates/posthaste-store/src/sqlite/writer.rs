@@ -286,20 +286,11 @@ impl Thread {
         let engine = self.shared.engine.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut effects = Effects::default();
         let conn = self.connection()?;
-        let ended = self.begin(&conn).and_then(|()| {
-            for command in &mut *commands {
-                self.step(&conn, command, &engine, &mut effects)?;
-            }
-            if planted(Bug::AckBeforeCommit) {
-                for command in commands.iter_mut() {
-                    command.answer(Ok(()));
-                }
-            }
-            point!("commit.before");
-            conn.execute_batch("COMMIT").map_err(|error| self.failed(error))?;
-            self.health.still_there().map_err(Undone::failed)
-        });
-        if let Err(why) = ended {
+        // The thread outlives what it runs: without it nothing would be written any more.
+        let ran = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            self.commit(&conn, commands, &engine, &mut effects)
+        }));
+        if let Err(why) = ran.unwrap_or_else(|_| Err(Undone::panicked())) {
             match &why {
                 Undone::Failed(error) => {
                     tracing::error!(%error, commands_count = commands.len(), "a transaction did not take place");
@@ -317,14 +308,17 @@ impl Thread {
             return Err(why);
         }
         self.conn = Some(conn);
-        point!("commit.after");
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.commands.fetch_add(commands.len() as u64, Ordering::Relaxed);
+        let settled = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            point!("commit.after");
+            self.settle(effects, &engine);
+            point!("commit.handed_over");
+        }));
         // What is on disk is answered for, whatever the engine makes of it.
-        if std::panic::catch_unwind(AssertUnwindSafe(|| self.settle(effects, &engine))).is_err() {
+        if settled.is_err() {
             tracing::error!("the engine panicked while it took deliveries over: they wait for their leases");
         }
-        point!("commit.handed_over");
         Ok(())
     }
 
@@ -336,6 +330,27 @@ impl Thread {
             return Ok(fresh);
         }
         current.ok_or_else(|| Undone::failed(StoreError::Unavailable("the store is opened anew".into())))
+    }
+
+    fn commit(
+        &mut self,
+        conn: &Connection,
+        commands: &mut [Box<dyn Command>],
+        engine: &Engine,
+        effects: &mut Effects,
+    ) -> Result<(), Undone> {
+        self.begin(conn)?;
+        for command in &mut *commands {
+            self.step(conn, command, engine, effects)?;
+        }
+        if planted(Bug::AckBeforeCommit) {
+            for command in commands.iter_mut() {
+                command.answer(Ok(()));
+            }
+        }
+        point!("commit.before");
+        conn.execute_batch("COMMIT").map_err(|error| self.failed(error))?;
+        self.health.still_there().map_err(Undone::failed)
     }
 
     fn begin(&mut self, conn: &Connection) -> Result<(), Undone> {
@@ -408,6 +423,10 @@ enum Undone {
 impl Undone {
     fn failed(error: StoreError) -> Self {
         Self::Failed(Arc::new(error))
+    }
+
+    fn panicked() -> Self {
+        Self::failed(StoreError::Unavailable("the writing thread panicked".into()))
     }
 
     fn unless_spoiled(self) -> Committed {
