@@ -40,6 +40,7 @@ pub(crate) async fn deliver(engine: &Arc<Engine>, claimed: Claimed) {
     let sent = engine.transport.send(outbound).await; // the only await here that can be slow
     slot.over(&sent.outcome);
 
+    engine.look_at_clock().await;
     let now = engine.clock.now();
     let attempts_made = claimed.attempts_made + 1;
     let chance = engine.dice.unit();
@@ -111,7 +112,7 @@ async fn record(engine: &Engine, claimed: &Claimed, attempt: Option<Attempt>, ve
                 return;
             }
         }
-        engine.clock.sleep_until(now.later(wait)).await;
+        engine.clock.sleep_for(wait).await;
         wait = (wait * 2).min(RECORD_RETRY_MAX);
     }
 }

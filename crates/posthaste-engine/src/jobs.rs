@@ -20,11 +20,10 @@ pub(crate) async fn run(engine: Arc<Engine>) {
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a job could not go on, trying again"),
         }
-        let next_look = engine.clock.now().later(JOBS_INTERVAL);
         tokio::select! {
             biased;
             () = engine.job_written.notified() => {}
-            () = engine.clock.sleep_until(next_look) => {}
+            () = engine.clock.sleep_for(JOBS_INTERVAL) => {}
         }
     }
 }

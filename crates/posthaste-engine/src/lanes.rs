@@ -166,8 +166,8 @@ impl Lanes {
                 }
                 None => None,
             };
-            let lane_ready = lane.rate.as_ref().map(RateLimit::ready_at);
-            let ready_at = lane_ready.max(app_rate.as_ref().map(|rate| rate.ready_at()));
+            let lane_ready = lane.rate.as_mut().map(|rate| rate.ready_at(now));
+            let ready_at = lane_ready.max(app_rate.as_mut().map(|rate| rate.ready_at(now)));
             if let Some(at) = ready_at.filter(|at| *at > now) {
                 lane.queued = true;
                 self.parked.push(Reverse((at, endpoint)));
@@ -265,6 +265,12 @@ impl Lanes {
             due.push(endpoint);
         }
         due
+    }
+
+    /// Parked lanes go into the ring: when they may go on was said by a clock that was ahead.
+    pub(crate) fn clock_was_set_back(&mut self) {
+        let parked = std::mem::take(&mut self.parked);
+        self.ring.extend(parked.into_iter().map(|Reverse((_, endpoint))| endpoint));
     }
 
     /// When [`wake`](Self::wake) will next have something to do.

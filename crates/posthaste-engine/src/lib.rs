@@ -5,6 +5,7 @@
 //! here may run on every node at once.
 
 pub mod client;
+mod clock;
 mod cron;
 mod deliver;
 mod dispatcher;
@@ -112,6 +113,7 @@ pub struct Engine {
     sources: Arc<dyn Sources>,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Timer>,
+    wall: clock::Wall,
     dice: Arc<dyn Dice>,
     metrics: EngineMetrics,
     observer: Arc<dyn Observer>,
@@ -134,6 +136,7 @@ impl Engine {
             queue: parts.queue,
             sources: parts.sources,
             transport: parts.transport,
+            wall: clock::Wall::of(&*parts.clock),
             clock: parts.clock,
             dice: parts.dice,
             metrics: parts.metrics,

@@ -71,8 +71,11 @@ impl RateLimit {
         self.spacing = Duration::from_secs(1) / u32::from(per_second.get());
     }
 
-    /// When one more may go.
-    pub(crate) fn ready_at(&self) -> Timestamp {
+    /// When one more may go. What a clock said that was set back since does not count.
+    pub(crate) fn ready_at(&mut self, now: Timestamp) -> Timestamp {
+        if self.next > now.later(self.spacing + RATE_SLACK) {
+            self.next = now;
+        }
         self.next.earlier(RATE_SLACK)
     }
 
@@ -119,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_limit_does_not_wait_for_a_clock_that_was_set_back() {
+        let mut limit = RateLimit::new(NonZeroU16::MIN);
+        let start = Timestamp::from_secs(1_700_000_000);
+        limit.take(start);
+        let set_back = start.earlier(Duration::from_hours(1));
+        assert!(limit.ready_at(set_back) <= set_back);
+        limit.take(set_back);
+        assert!(limit.ready_at(set_back) > set_back, "and limits again");
+    }
+
+    #[test]
     fn a_rate_limit_lets_through_what_it_says_within_a_twentieth() {
         for per_second in [1_u16, 10, 100, 1_000] {
             let mut limit = RateLimit::new(NonZeroU16::new(per_second).unwrap());
@@ -126,11 +140,11 @@ mod tests {
             let (mut now, mut let_through) = (start, 0_u32);
             // A caller whose timer is a millisecond late each time.
             while now.since(start) < Duration::from_secs(20) {
-                if limit.ready_at() <= now {
+                if limit.ready_at(now) <= now {
                     limit.take(now);
                     let_through += 1;
                 } else {
-                    now = limit.ready_at().later(Duration::from_millis(1));
+                    now = limit.ready_at(now).later(Duration::from_millis(1));
                 }
             }
             let expected = f64::from(per_second) * 20.0;

@@ -95,6 +95,7 @@ pub(crate) async fn wake_lanes(engine: Arc<Engine>) {
 pub(crate) async fn sweep(engine: Arc<Engine>) {
     let mut after = None;
     loop {
+        engine.look_at_clock().await;
         let now = engine.clock.now();
         match engine.queue.due_endpoints(after, SWEEP_ENDPOINTS_MAX, now).await {
             Ok(endpoints) => {
@@ -108,6 +109,6 @@ pub(crate) async fn sweep(engine: Arc<Engine>) {
             Err(error) => tracing::warn!(%error, "the queue could not be swept, trying again"),
         }
         engine.metrics.set_oldest_due(engine.queue.oldest_due().await.ok().flatten(), now);
-        engine.clock.sleep_until(now.later(SWEEP_INTERVAL)).await;
+        engine.clock.sleep_for(SWEEP_INTERVAL).await;
     }
 }

@@ -12,6 +12,7 @@ const RESCUE_ROWS_MAX: u32 = 500;
 
 pub(crate) async fn release_expired(engine: Arc<Engine>) {
     loop {
+        engine.look_at_clock().await;
         let now = engine.clock.now();
         match engine.queue.release_expired(RESCUE_ROWS_MAX, now).await {
             Ok(0) => {}
@@ -23,6 +24,6 @@ pub(crate) async fn release_expired(engine: Arc<Engine>) {
             }
             Err(error) => tracing::warn!(%error, "expired leases could not be released, trying again"),
         }
-        engine.clock.sleep_until(now.later(RESCUE_INTERVAL)).await;
+        engine.clock.sleep_for(RESCUE_INTERVAL).await;
     }
 }

@@ -17,6 +17,6 @@ pub(crate) async fn forget(engine: Arc<Engine>) {
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "old messages could not be removed, trying again"),
         }
-        engine.clock.sleep_until(now.later(RETENTION_INTERVAL)).await;
+        engine.clock.sleep_for(RETENTION_INTERVAL).await;
     }
 }

@@ -149,6 +149,15 @@ pub trait Queue: Send + Sync {
     /// [`RETENTION_STEP_ROWS`](posthaste_core::limits::RETENTION_STEP_ROWS) of each.
     async fn forget(&self, before: Timestamp, now: Timestamp) -> Result<Forgotten, StoreError>;
 
+    /// The clock that showed `unset` was set to `set`: moves along what was measured by it, how long endpoints have
+    /// failed and until when leases last. When something is due does not move.
+    ///
+    /// Of a store that several nodes share this is not for one of them to say: it does nothing.
+    async fn clock_was_set(&self, unset: Timestamp, set: Timestamp) -> Result<(), StoreError> {
+        let _ = (unset, set);
+        Ok(())
+    }
+
     /// How much is owed.
     fn backlog(&self) -> Backlog;
 

@@ -1,6 +1,7 @@
 //! The real clock and the real dice: the only place that reads them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use posthaste_core::dice::Dice;
@@ -23,16 +24,38 @@ impl Clock for SystemTimer {
 /// bounds how late a jump is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// How far apart two clocks are read that are read together.
+const APART_MAX: Duration = Duration::from_secs(1);
+
+/// Where the steady clock begins.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 #[async_trait]
 impl Timer for SystemTimer {
-    async fn sleep_until(&self, at: Timestamp) {
+    fn both(&self) -> (Duration, Timestamp) {
         loop {
-            let left = at.since(self.now());
-            if left.is_zero() {
+            let (before, now, after) = (BEGAN.elapsed(), self.now(), BEGAN.elapsed());
+            // Otherwise the process was stopped in between, and the two do not belong together.
+            if after.saturating_sub(before) < APART_MAX {
+                return (after, now);
+            }
+        }
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        let mut seen = self.now();
+        while seen < at {
+            tokio::time::sleep(at.since(seen).min(SLEEP_MAX)).await;
+            let now = self.now();
+            if now < seen {
                 return;
             }
-            tokio::time::sleep(left.min(SLEEP_MAX)).await;
+            seen = now;
         }
+    }
+
+    async fn sleep_for(&self, time: Duration) {
+        tokio::time::sleep(time).await;
     }
 }
 

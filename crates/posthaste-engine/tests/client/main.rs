@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a receiver that cannot be set up is a failed test")]
 
 mod beside;
+mod clock;
 mod hostile;
 mod moment;
 mod receiver;

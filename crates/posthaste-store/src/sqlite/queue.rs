@@ -123,6 +123,10 @@ impl Queue for SqliteStore {
         self.writer.run(move |work| retention::forget(work, &found)).await
     }
 
+    async fn clock_was_set(&self, unset: Timestamp, set: Timestamp) -> Result<(), StoreError> {
+        self.writer.run(move |work| clock_was_set(work, unset, set)).await
+    }
+
     fn backlog(&self) -> Backlog {
         self.writer.backlog()
     }
@@ -237,6 +241,16 @@ fn release(work: &mut Work<'_>, key: DeliveryKey, lease: Lease, now: Timestamp) 
         work.effects.in_flight_delta -= 1;
         work.effects.due.push((key.endpoint, now));
     }
+    Ok(())
+}
+
+fn clock_was_set(work: &mut Work<'_>, unset: Timestamp, set: Timestamp) -> Result<(), StoreError> {
+    let by = set.as_micros().saturating_sub(unset.as_micros());
+    let sql = "UPDATE endpoint SET failing_since = failing_since + ?1 WHERE failing_since IS NOT NULL";
+    work.conn.prepare_cached(sql)?.execute([by])?;
+    let sql = "UPDATE delivery SET lease_until = lease_until + ?1 WHERE state = 1";
+    work.conn.prepare_cached(sql)?.execute([by])?;
+    work.memo.clear();
     Ok(())
 }
 
