@@ -5,6 +5,8 @@ mod beside;
 mod clock;
 mod hostile;
 mod moment;
+mod neighbours;
+mod posthaste;
 mod receiver;
 mod targets;
 mod tls;
