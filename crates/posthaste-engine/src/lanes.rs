@@ -34,6 +34,9 @@ impl Default for LaneLimits {
 
 /// Due hints that are remembered; past that the sweep finds what is due.
 const HINTS_MAX: usize = 100_000;
+/// Claimed deliveries that wait in the lane of an endpoint in distress, for each attempt that it may have at once: what
+/// can begin before its lease is over. More would go back and forth, and take the room of others.
+const DISTRESSED_DEPTH: usize = 8;
 /// Idle lanes are forgotten once there are more than this.
 const LANES_KEPT: usize = 10_000;
 
@@ -44,6 +47,8 @@ struct Lane {
     in_flight: u32,
     concurrency: Concurrency,
     rate: Option<RateLimit>,
+    /// It is in distress: nothing begins before.
+    rests_until: Timestamp,
     /// The store has more for this endpoint.
     backlog: bool,
     /// A claim is under way.
@@ -61,6 +66,7 @@ impl Lane {
             in_flight: 0,
             concurrency: Concurrency::start(),
             rate: None,
+            rests_until: Timestamp::EPOCH,
             backlog: false,
             refilling: false,
             missed: false,
@@ -70,6 +76,20 @@ impl Lane {
 
     fn may_start(&self) -> bool {
         !self.waiting.is_empty() && self.in_flight < self.concurrency.limit()
+    }
+
+    fn depth_max(&self, limits: LaneLimits) -> usize {
+        if self.concurrency.is_healthy() {
+            return limits.lane_depth_max;
+        }
+        let at_once = usize::try_from(self.concurrency.limit()).unwrap_or(1);
+        limits.lane_depth_max.min(at_once * DISTRESSED_DEPTH)
+    }
+
+    fn learn(&mut self, outcome: &Outcome, now: Timestamp) {
+        if let Some(rest) = self.concurrency.learn(outcome, self.rests_until > now) {
+            self.rests_until = now.later(rest);
+        }
     }
 
     fn is_idle(&self, now: Timestamp) -> bool {
@@ -121,9 +141,9 @@ impl Lanes {
     /// Whether a new delivery may skip the store's queue. Not while older ones wait there: they go first.
     pub(crate) fn has_room(&mut self, endpoint: EndpointId) -> bool {
         let full = self.held_bytes >= self.limits.held_bytes_max;
-        let depth_max = self.limits.lane_depth_max;
+        let limits = self.limits;
         let lane = self.by_endpoint.entry(endpoint).or_insert_with(Lane::new);
-        let room = !full && !lane.backlog && lane.waiting.len() < depth_max;
+        let room = !full && !lane.backlog && lane.waiting.len() < lane.depth_max(limits);
         lane.backlog |= !room;
         room
     }
@@ -167,8 +187,9 @@ impl Lanes {
                 None => None,
             };
             let lane_ready = lane.rate.as_mut().map(|rate| rate.ready_at(now));
-            let ready_at = lane_ready.max(app_rate.as_mut().map(|rate| rate.ready_at(now)));
-            if let Some(at) = ready_at.filter(|at| *at > now) {
+            let app_ready = app_rate.as_mut().map(|rate| rate.ready_at(now));
+            let at = lane_ready.max(app_ready).max(Some(lane.rests_until)).unwrap_or(now);
+            if at > now {
                 lane.queued = true;
                 self.parked.push(Reverse((at, endpoint)));
                 continue;
@@ -201,7 +222,7 @@ impl Lanes {
         let Some(lane) = self.by_endpoint.get_mut(&endpoint) else { return };
         lane.in_flight = lane.in_flight.saturating_sub(1);
         if let Some(outcome) = outcome {
-            lane.concurrency.learn(outcome);
+            lane.learn(outcome, now);
         }
         if lane.is_idle(now) && (many || lane.concurrency.is_healthy()) {
             self.by_endpoint.remove(&endpoint);
@@ -215,8 +236,9 @@ impl Lanes {
         if self.held_bytes >= self.limits.held_bytes_max {
             return None;
         }
-        let depth_max = self.limits.lane_depth_max;
+        let limits = self.limits;
         let lane = self.by_endpoint.get_mut(&endpoint)?;
+        let depth_max = lane.depth_max(limits);
         let room = depth_max.saturating_sub(lane.waiting.len());
         if !lane.backlog || lane.refilling || room < depth_max / 2 {
             return None;
@@ -269,6 +291,9 @@ impl Lanes {
 
     /// Parked lanes go into the ring: when they may go on was said by a clock that was ahead.
     pub(crate) fn clock_was_set_back(&mut self) {
+        for lane in self.by_endpoint.values_mut() {
+            lane.rests_until = Timestamp::EPOCH;
+        }
         let parked = std::mem::take(&mut self.parked);
         self.ring.extend(parked.into_iter().map(|Reverse((_, endpoint))| endpoint));
     }

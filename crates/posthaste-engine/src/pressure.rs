@@ -12,31 +12,56 @@ const CONCURRENCY_START: u32 = 8;
 /// Attempts at once that a healthy endpoint can grow to.
 const CONCURRENCY_MAX: u32 = 128;
 
+/// The first rest of an endpoint that is in distress though it gets one attempt at a time; doubled each time.
+const REST_MIN: Duration = Duration::from_millis(100);
+/// The longest such rest, and so how soon it is noticed that a dead endpoint is back.
+const REST_MAX: Duration = Duration::from_secs(5);
+
 /// How many attempts at once: grows by one with each success, halves with each sign of distress. A hanging
 /// endpoint is soon down to one connection; a recovered one is back within a few round trips.
+///
+/// One that is in distress even so gets rests between attempts, until it answers. A dead endpoint is knocked at, and
+/// its backlog neither burns its attempts as fast as connections are refused nor takes the machine from others.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Concurrency(u32);
+pub(crate) struct Concurrency {
+    limit: u32,
+    /// Zero: it needs none.
+    rest: Duration,
+}
 
 impl Concurrency {
     pub(crate) const fn start() -> Self {
-        Self(CONCURRENCY_START)
+        Self { limit: CONCURRENCY_START, rest: Duration::ZERO }
     }
 
     pub(crate) const fn limit(self) -> u32 {
-        self.0
+        self.limit
     }
 
     /// Nothing is remembered that a fresh one would not know.
     pub(crate) const fn is_healthy(self) -> bool {
-        self.0 >= CONCURRENCY_START
+        self.limit >= CONCURRENCY_START
     }
 
-    pub(crate) fn learn(&mut self, outcome: &Outcome) {
-        if outcome.is_success() {
-            self.0 = (self.0 + 1).min(CONCURRENCY_MAX);
-        } else if is_distress(outcome) {
-            self.0 = (self.0 / 2).max(1);
+    /// Returns the rest that the endpoint needs now, if it does. `rests`: it rests already, and what comes in now began
+    /// before that.
+    pub(crate) fn learn(&mut self, outcome: &Outcome, rests: bool) -> Option<Duration> {
+        if !is_distress(outcome) {
+            self.rest = Duration::ZERO;
+            if outcome.is_success() {
+                self.limit = (self.limit + 1).min(CONCURRENCY_MAX);
+            }
+            return None;
         }
+        if self.limit > 1 {
+            self.limit /= 2;
+            return None;
+        }
+        if rests {
+            return None;
+        }
+        self.rest = (self.rest * 2).clamp(REST_MIN, REST_MAX);
+        Some(self.rest)
     }
 }
 
@@ -103,21 +128,39 @@ mod tests {
     fn a_hanging_endpoint_is_soon_down_to_one_attempt_at_a_time() {
         let timeout = Outcome::Failed(Failure { kind: FailureKind::Timeout, detail: String::new() });
         let mut concurrency = Concurrency::start();
-        for _ in 0..4 {
-            concurrency.learn(&timeout);
+        for _ in 0..3 {
+            assert_eq!(concurrency.learn(&timeout, false), None);
         }
         assert_eq!(concurrency.limit(), 1);
         for _ in 0..CONCURRENCY_START {
-            concurrency.learn(&replied(200));
+            concurrency.learn(&replied(200), false);
         }
         assert!(concurrency.is_healthy(), "and trusted again after as many successes");
     }
 
     #[test]
+    fn a_dead_endpoint_gets_longer_and_longer_rests_until_it_answers() {
+        let refused = Outcome::Failed(Failure { kind: FailureKind::Connect, detail: String::new() });
+        let mut concurrency = Concurrency::start();
+        let mut rests = Vec::new();
+        for _ in 0..11 {
+            rests.extend(concurrency.learn(&refused, false).map(|rest| rest.as_millis()));
+        }
+        assert_eq!(rests, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        assert_eq!(concurrency.learn(&refused, true), None, "those that began together count once");
+        assert_eq!(concurrency.learn(&replied(500), false), None);
+        assert_eq!(
+            concurrency.learn(&refused, false),
+            Some(REST_MIN),
+            "an answer ends them, whatever it says"
+        );
+    }
+
+    #[test]
     fn an_endpoint_that_says_no_quickly_is_not_slowed() {
         let mut concurrency = Concurrency::start();
-        concurrency.learn(&replied(500));
-        concurrency.learn(&replied(404));
+        concurrency.learn(&replied(500), false);
+        concurrency.learn(&replied(404), false);
         assert_eq!(concurrency.limit(), CONCURRENCY_START);
     }
 

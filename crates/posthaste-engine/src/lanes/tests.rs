@@ -101,7 +101,34 @@ fn a_hanging_endpoint_holds_only_its_own_share_of_the_attempts_under_way() {
     for _ in 0..8 {
         lanes.finished(hanging.id, Some(&timeout), NOW);
     }
-    assert_eq!(started(&mut lanes, NOW).len(), 1, "after eight timeouts it gets one attempt at a time");
+    assert!(started(&mut lanes, NOW).is_empty(), "after eight timeouts it rests");
+    let rested = NOW.later(Duration::from_millis(100));
+    lanes.wake(rested);
+    assert_eq!(started(&mut lanes, rested).len(), 1, "and gets one attempt at a time");
+}
+
+#[test]
+fn of_an_endpoint_in_distress_no_more_is_held_than_can_soon_begin() {
+    let (dead, healthy) = (endpoint(1, None), endpoint(2, None));
+    let mut lanes = lanes();
+    for _ in 0..8 {
+        lanes.push(owed_to(&dead));
+    }
+    assert_eq!(started(&mut lanes, NOW).len(), 8);
+    let refused = Outcome::Failed(Failure { kind: FailureKind::Connect, detail: String::new() });
+    for _ in 0..8 {
+        lanes.finished(dead.id, Some(&refused), NOW);
+    }
+    let taken = |lanes: &mut Lanes, endpoint: &Arc<Endpoint>| {
+        let mut taken = 0;
+        while lanes.has_room(endpoint.id) {
+            lanes.push(owed_to(endpoint));
+            taken += 1;
+        }
+        taken
+    };
+    assert_eq!(taken(&mut lanes, &dead), 8);
+    assert_eq!(taken(&mut lanes, &healthy), 16);
 }
 
 #[test]

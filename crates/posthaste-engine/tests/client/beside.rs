@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use posthaste_engine::Transport;
 use posthaste_engine::client::{Outbound, Sent};
-use posthaste_store::Queue as _;
 
 use crate::hostile::cases;
-use crate::posthaste::{DEADLINE, LEASE, Posthaste, clock, replied};
+use crate::posthaste::{LEASE, Posthaste, clock, replied};
 use crate::receiver::{OK, Receiver, Step, client};
 
 /// Receives so many requests, each with another `webhook-id`.
@@ -38,14 +38,15 @@ async fn all_that_misbehave_at_once_slow_no_other_and_leave_nothing_behind() {
         }
     }
     posthaste.endpoint("http://10.0.0.1/", None).await;
-    let messages = 12;
+    let messages = 9;
     posthaste.accepts(messages).await;
-    // While some still hang: those take eight places each, and a second for each attempt.
+    // While some still hang: those take eight places each, and four seconds for each attempt.
     for receiver in &mut healthy {
         got(receiver, messages).await;
     }
     assert!(posthaste.engine.in_flight() > 0, "nobody waited for those that hang");
-    posthaste.settles_with_waiting(0).await;
+    // Those in distress rest between attempts, on the clock that the test holds.
+    posthaste.ends(Duration::from_millis(500)).await;
     crate::until(|| client.open_connections() == client.idle_connections()).await;
 }
 
@@ -67,14 +68,5 @@ async fn an_attempt_that_panics_gives_its_place_back_and_is_made_again_when_its_
     let posthaste = Posthaste::over(clock(), Arc::new(Unsteady(AtomicU64::new(0))), vec![LEASE; 20]).await;
     posthaste.endpoint("http://a/", None).await;
     posthaste.accepts(400).await;
-    let finishing = tokio::time::timeout(DEADLINE, async {
-        while posthaste.store.backlog().waiting_count + posthaste.store.backlog().in_flight_count > 0 {
-            if posthaste.engine.in_flight() == 0 {
-                posthaste.clock.advance(LEASE);
-            }
-            tokio::task::yield_now().await;
-        }
-    });
-    assert!(finishing.await.is_ok(), "still owed: {:?}", posthaste.store.backlog());
-    assert_eq!(posthaste.engine.in_flight(), 0);
+    posthaste.ends(LEASE).await;
 }

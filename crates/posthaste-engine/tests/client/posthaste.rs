@@ -40,7 +40,7 @@ pub(crate) fn replied(status: u16) -> Sent {
 }
 
 /// One attempt's deadline.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(4);
 /// How long everything may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// How long a lease lasts at most, and each wait between two attempts.
@@ -150,6 +150,23 @@ impl Posthaste {
             id
         });
         join_all(accepts).await
+    }
+
+    /// Lets time pass until nothing is owed any more.
+    pub(crate) async fn ends(&self, step: Duration) {
+        let ending = tokio::time::timeout(DEADLINE, async {
+            let owed = || self.store.backlog().waiting_count + self.store.backlog().in_flight_count;
+            while owed() > 0 {
+                if self.engine.in_flight() == 0 {
+                    self.clock.advance(step);
+                }
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        assert!(ending.await.is_ok(), "still owed: {:?}", self.store.backlog());
+        assert_eq!(self.engine.in_flight(), 0, "places are taken by nobody");
     }
 
     /// Waits until nothing is under way and so many deliveries wait.
