@@ -165,6 +165,13 @@ pub(crate) struct BenchArgs {
     /// Measure the same load through accept, sign and forward with nothing kept
     #[arg(long)]
     pub(crate) floor: bool,
+    /// Measure 800 endpoints alone, and beside 100 that hang and 100 that fail
+    #[arg(long, conflicts_with_all = ["inbound", "floor", "fanout"])]
+    pub(crate) neighbours: bool,
+    /// Measure beside so many deliveries that are owed to a dead endpoint [1000000 if no number is given]
+    #[arg(long, value_name = "DELIVERIES", num_args = 0..=1, default_missing_value = "1000000",
+          conflicts_with_all = ["inbound", "floor", "fanout", "neighbours"])]
+    pub(crate) backlog: Option<u64>,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,

@@ -19,6 +19,8 @@ use crate::cli::BenchArgs;
 /// A load about to be put on a server.
 pub(super) struct Load {
     address: SocketAddr,
+    /// Where requests go, in turns.
+    paths: Vec<String>,
     head: String,
     /// Around the payload: the message's other fields, or nothing.
     envelope: (&'static str, &'static str),
@@ -39,35 +41,38 @@ pub(super) struct Acks {
 }
 
 impl Load {
-    /// Messages for the API.
-    pub(super) fn messages(server: &str, token: &str, args: &BenchArgs) -> anyhow::Result<Self> {
-        let head = format!(
-            "POST /api/v1/app/bench/msg HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n"
-        );
-        Self::new(server, head, (r#"{"eventType":"bench.sent","payload":"#, "}"), args)
+    /// Messages for these apps, in turns.
+    pub(super) fn messages(
+        server: &str,
+        token: &str,
+        apps: &[String],
+        args: &BenchArgs,
+    ) -> anyhow::Result<Self> {
+        let paths = apps.iter().map(|app| format!("/api/v1/app/{app}/msg")).collect();
+        let head = format!("authorization: Bearer {token}\r\n");
+        Self::new(server, paths, head, (r#"{"eventType":"bench.sent","payload":"#, "}"), args)
     }
 
     /// Payloads for the floor, which forwards them.
     pub(super) fn forward(server: &str, target: &str, args: &BenchArgs) -> anyhow::Result<Self> {
-        let head = format!("POST /forward HTTP/1.1\r\nhost: bench\r\nx-forward-to: {target}\r\n");
-        Self::new(server, head, ("", ""), args)
+        let head = format!("x-forward-to: {target}\r\n");
+        Self::new(server, vec!["/forward".to_owned()], head, ("", ""), args)
     }
 
     /// Requests as GitHub sends them, to the door of a source.
     pub(super) fn signed(server: &str, door: &str, secret: String, args: &BenchArgs) -> anyhow::Result<Self> {
         let path = door.strip_prefix(server).context("the door's address")?;
         // The headers of a real one, so that they are stored and forwarded as those would be.
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: bench\r\nuser-agent: GitHub-Hookshot/bench\r\naccept: */*\r\n\
+        let head = "user-agent: GitHub-Hookshot/bench\r\naccept: */*\r\n\
              x-github-event: push\r\nx-github-hook-id: 1\r\nx-github-hook-installation-target-id: 1\r\n\
-             x-github-hook-installation-target-type: repository\r\n"
-        );
-        let load = Self::new(server, head, ("", ""), args)?;
+             x-github-hook-installation-target-type: repository\r\n";
+        let load = Self::new(server, vec![path.to_owned()], head.to_owned(), ("", ""), args)?;
         Ok(Self { signer: Some(Hmac::new_from_slice(secret.as_bytes())?), ..load })
     }
 
     fn new(
         server: &str,
+        paths: Vec<String>,
         head: String,
         envelope: (&'static str, &'static str),
         args: &BenchArgs,
@@ -75,6 +80,7 @@ impl Load {
         let address = server.trim_start_matches("http://").parse().context("the server's address")?;
         Ok(Self {
             address,
+            paths,
             head: head + "content-type: application/json\r\n",
             envelope,
             payload_bytes: args.payload.max(32),
@@ -90,7 +96,10 @@ impl Load {
         let (before, after) = self.envelope;
         let body = format!(r#"{before}{{"n":"{number:012}","x":"{filler}"}}{after}"#);
         let signed = self.signer.as_ref().map(|signer| signature(signer, number, &body)).unwrap_or_default();
-        format!("{}{signed}content-length: {}\r\n\r\n{body}", self.head, body.len()).into_bytes()
+        let path = &self.paths[usize::try_from(number).unwrap_or(0) % self.paths.len()];
+        let (head, length) = (&self.head, body.len());
+        format!("POST {path} HTTP/1.1\r\nhost: bench\r\n{head}{signed}content-length: {length}\r\n\r\n{body}")
+            .into_bytes()
     }
 
     /// Sends everything and waits for every answer.

@@ -3,8 +3,10 @@
 //! Server, receiver and load run on the same machine; the server is a process of its own, so that its CPU time and
 //! memory can be told apart. Every message carries its number: lost and duplicated ones are counted, not guessed.
 
+mod backlog;
 pub(crate) mod floor;
 mod load;
+mod neighbours;
 mod process;
 mod receiver;
 mod report;
@@ -33,6 +35,12 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Runs one measurement.
 pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     crate::wiring::raise_open_files();
+    if args.neighbours {
+        return neighbours::run(&args).await;
+    }
+    if let Some(owed) = args.backlog {
+        return backlog::run(&args, owed).await;
+    }
     let expected = args.messages * u64::from(args.fanout);
     let tally = Arc::new(Tally::new(args.messages, args.fanout));
     let receiver = receiver::start(Arc::clone(&tally))?;
@@ -70,15 +78,14 @@ async fn prepare(
     receiver: std::net::SocketAddr,
     args: &BenchArgs,
 ) -> anyhow::Result<Load> {
-    let token = server.token.as_deref().context("the server wrote no token")?;
-    let mut api = Caller::connect(&server.url, Some(token)).await?;
+    let mut api = Caller::connect(&server.url, Some(server.token()?)).await?;
     let app = serde_json::json!({ "name": "bench", "uid": "bench" }).to_string();
     api.send("POST", "/api/v1/app?get_if_exists=true", app).await?.json()?;
     for endpoint in 0..args.fanout {
         let body = serde_json::json!({ "url": format!("http://{receiver}/{endpoint}") }).to_string();
         api.send("PUT", &format!("/api/v1/app/bench/endpoint/bench-{endpoint}"), body).await?.json()?;
     }
-    Load::messages(&server.url, token, args)
+    Load::messages(&server.url, server.token()?, &["bench".to_owned()], args)
 }
 
 /// Makes a source with its endpoints, all at the receiver.
@@ -87,8 +94,7 @@ async fn prepare_source(
     receiver: std::net::SocketAddr,
     args: &BenchArgs,
 ) -> anyhow::Result<Load> {
-    let token = server.token.as_deref().context("the server wrote no token")?;
-    let mut api = Caller::connect(&server.url, Some(token)).await?;
+    let mut api = Caller::connect(&server.url, Some(server.token()?)).await?;
     let secret: String = roll::<16>(&SystemDice).iter().map(|byte| format!("{byte:02x}")).collect();
     let source = serde_json::json!({ "name": "bench", "type": args.inbound, "config": { "secret": secret } });
     let source = api.send("POST", "/ingest/api/v1/source", source.to_string()).await?.json()?;
@@ -99,6 +105,18 @@ async fn prepare_source(
         api.send("POST", &endpoints, body).await?.json()?;
     }
     Load::signed(&server.url, &text("ingestUrl")?, secret, args)
+}
+
+/// Makes apps of these names, each with one endpoint at the URL beside it.
+async fn make_apps(server: &ServerProcess, apps: &[(String, String)]) -> anyhow::Result<()> {
+    let mut api = Caller::connect(&server.url, Some(server.token()?)).await?;
+    for (name, url) in apps {
+        let app = serde_json::json!({ "name": name, "uid": name }).to_string();
+        api.send("POST", "/api/v1/app", app).await?.json()?;
+        let endpoint = serde_json::json!({ "url": url }).to_string();
+        api.send("POST", &format!("/api/v1/app/{name}/endpoint"), endpoint).await?.json()?;
+    }
+    Ok(())
 }
 
 async fn wait_for_deliveries(tally: &Tally, expected: u64) {

@@ -19,7 +19,9 @@ pub(super) struct ServerProcess {
     /// Where it listens.
     pub(super) url: String,
     /// Its admin token, if it has one.
-    pub(super) token: Option<String>,
+    token: Option<String>,
+    /// Where its data is, if it keeps any.
+    dir: Option<PathBuf>,
     /// Removed when it stops.
     temporary: Option<PathBuf>,
 }
@@ -53,13 +55,29 @@ impl ServerProcess {
             }
         };
         let dir = data_dir.map(Path::to_owned).or_else(|| temporary.clone()).context("no data directory")?;
+        Self::serve(dir, temporary)
+    }
+
+    fn serve(dir: PathBuf, temporary: Option<PathBuf>) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&dir);
         command.env("POSTHASTE_ALLOW_TARGETS", "127.0.0.0/8").env("POSTHASTE_LOG", "warn");
         let mut server = Self::spawn(command, temporary)?;
         let token = std::fs::read_to_string(dir.join("admin-token")).context("the server's admin token")?;
         server.token = Some(token.trim().to_owned());
+        server.dir = Some(dir);
         Ok(server)
+    }
+
+    /// Kills it and starts it again on the same data.
+    pub(super) fn restart(mut self) -> anyhow::Result<Self> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Self::serve(self.dir.context("the floor keeps nothing")?, self.temporary)
+    }
+
+    pub(super) fn token(&self) -> anyhow::Result<&str> {
+        self.token.as_deref().context("the server wrote no token")
     }
 
     /// Starts the floor.
@@ -83,7 +101,7 @@ impl ServerProcess {
                         crate::telemetry::tell(&line);
                     }
                 });
-                return Ok(Self { child, url, token: None, temporary });
+                return Ok(Self { child, url, token: None, dir: None, temporary });
             }
             said.push(line);
         }

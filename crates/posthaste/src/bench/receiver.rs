@@ -13,6 +13,11 @@ use super::wire::Wire;
 /// Where the number of a message stands in its payload: `{"n":"000000000042",…`.
 const NUMBER_AT: std::ops::Range<usize> = 6..18;
 
+/// The number of the message that has this payload.
+pub(super) fn number_of(payload: &[u8]) -> Option<usize> {
+    std::str::from_utf8(payload.get(NUMBER_AT)?).ok()?.parse().ok()
+}
+
 /// What was sent and what arrived, by the number of the message.
 pub(super) struct Tally {
     started: Instant,
@@ -48,9 +53,7 @@ impl Tally {
     }
 
     fn arrived(&self, body: &[u8]) {
-        let number =
-            body.get(NUMBER_AT).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<usize>().ok());
-        let Some(number) = number.filter(|n| *n < self.sent.len()) else { return };
+        let Some(number) = number_of(body).filter(|n| *n < self.sent.len()) else { return };
         let now = self.micros();
         let before = self.arrivals[number].fetch_add(1, Ordering::Relaxed);
         if before < self.fanout {

@@ -109,7 +109,7 @@ impl Report {
 }
 
 /// The median, the 99th percentile and the largest of a sorted list.
-fn quantiles(sorted: &[u32]) -> [u32; 3] {
+pub(super) fn quantiles(sorted: &[u32]) -> [u32; 3] {
     let at =
         |share: usize| sorted.get((sorted.len() * share / 100).min(sorted.len().saturating_sub(1))).copied();
     [at(50).unwrap_or(0), at(99).unwrap_or(0), sorted.last().copied().unwrap_or(0)]
