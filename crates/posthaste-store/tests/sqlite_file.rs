@@ -34,6 +34,17 @@ async fn only_one_process_serves_from_a_store() {
     place.open();
 }
 
+#[tokio::test]
+async fn a_store_that_was_closed_is_one_file() {
+    let place = Place::new();
+    let world = World::new(place.open()).await;
+    world.app().await;
+    let wal = place.database().with_extension("db-wal");
+    assert!(wal.exists(), "the test looks at the wrong file");
+    drop(world);
+    assert!(!wal.exists());
+}
+
 #[test]
 fn processes_that_open_a_new_store_at_once_wait_for_each_other() {
     for _ in 0..10 {

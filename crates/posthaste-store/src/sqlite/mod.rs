@@ -63,8 +63,9 @@ pub struct SqliteStore {
     /// Ends first: it opens the file anew.
     _watch: Option<Watch>,
     health: Arc<Health>,
-    writer: Writer,
+    // Closed in this order: only a connection that may write can move the WAL into the file as it closes the store.
     reader: Reader,
+    writer: Writer,
     vault: Arc<Vault>,
     dice: Arc<dyn Dice>,
     /// Held while we serve; the system lets go of it when the process ends, however it ends.
