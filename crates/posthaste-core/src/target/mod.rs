@@ -6,6 +6,7 @@
 
 mod address;
 mod allow;
+mod explain;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,6 +14,7 @@ use url::{Host, Url};
 
 use crate::limits::URL_LENGTH_MAX;
 pub use allow::{Allow, AllowError};
+pub use explain::{Refused, why_refused};
 
 /// What may be dialled. The default: public addresses, by http and https.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +67,13 @@ pub struct Target {
 impl Target {
     /// Parses and judges what can be judged without looking up a name.
     pub fn parse(text: &str, policy: &TargetPolicy) -> Result<Self, TargetError> {
+        let target = Self::read(text, policy)?;
+        target.judge_host(policy)?;
+        Ok(target)
+    }
+
+    /// All of it but where it leads.
+    fn read(text: &str, policy: &TargetPolicy) -> Result<Self, TargetError> {
         if text.len() > URL_LENGTH_MAX {
             return Err(TargetError::TooLong);
         }
@@ -94,23 +103,24 @@ impl Target {
         if address::is_blocked_port(port) {
             return Err(TargetError::Port(port));
         }
-        let target = Self { url, host, literal, port };
-        target.judge_host(policy)?;
-        Ok(target)
+        Ok(Self { url, host, literal, port })
     }
 
     fn judge_host(&self, policy: &TargetPolicy) -> Result<(), TargetError> {
         if self.literal.is_some() {
             return judge_addresses(self, &[], policy).map(drop);
         }
-        let own = policy
-            .self_hosts
-            .iter()
-            .any(|own| own.strip_suffix('.').unwrap_or(own).eq_ignore_ascii_case(&self.host));
-        if own || address::is_private_name(&self.host) && !self.is_allowed_by_name(policy) {
+        if self.is_own_name(policy)
+            || address::is_private_name(&self.host) && !self.is_allowed_by_name(policy)
+        {
             return Err(TargetError::Forbidden);
         }
         Ok(())
+    }
+
+    fn is_own_name(&self, policy: &TargetPolicy) -> bool {
+        let names = policy.self_hosts.iter().map(|own| own.strip_suffix('.').unwrap_or(own));
+        names.into_iter().any(|own| own.eq_ignore_ascii_case(&self.host))
     }
 
     fn is_allowed_by_name(&self, policy: &TargetPolicy) -> bool {
