@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Serve(SettingArgs),
     /// Make, list and revoke API tokens; works beside a running server
     Token(TokenArgs),
+    /// Look at everything that operating depends on, and say how to mend what is wrong; exit 0 if nothing is, 1 if not
+    Doctor(DoctorArgs),
     /// Copy the store to a file, beside a running server: consistent, checked, and all of it or nothing
     Backup(BackupArgs),
     /// Put a backup in the store's place, while no server runs
@@ -94,6 +96,21 @@ pub(crate) enum TokenAction {
         #[command(flatten)]
         settings: SettingArgs,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Also call this URL as a delivery would, with HEAD and no body, and say in words what stands in its way
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Vec<String>,
+    /// Hold every index against its table too: reads the whole store
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Print JSON instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod call;
 mod cli;
 mod commands;
 mod config;
+mod doctor;
 mod shutdown;
 mod staged;
 mod system;

@@ -121,6 +121,21 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ConfigErr
     })
 }
 
+/// What a server that listens on `address` may call.
+pub(crate) fn target_policy(settings: &Settings, address: SocketAddr) -> TargetPolicy {
+    let public_host = settings.public_url.iter().filter_map(|url| host_of(url));
+    TargetPolicy {
+        https_only: settings.https_only,
+        allow: settings.allow_targets.clone(),
+        self_hosts: public_host.chain(settings.domains().iter().cloned()).collect(),
+        self_addresses: vec![address],
+    }
+}
+
+fn host_of(url: &str) -> Option<String> {
+    url::Url::parse(url).ok()?.host_str().map(str::to_owned)
+}
+
 /// Names at which endpoints are looked up once when they are made; the engine looks again before each attempt.
 struct AdvisoryLookup(Arc<dyn Resolver>);
 

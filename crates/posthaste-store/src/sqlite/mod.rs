@@ -18,6 +18,7 @@ mod record;
 mod retention;
 mod rows;
 mod sources;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 mod watch;

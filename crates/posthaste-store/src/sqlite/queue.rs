@@ -13,7 +13,7 @@ use posthaste_core::job::Job;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_fault::{Bug, planted, point};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::writer::Work;
 use super::{SqliteStore, jobs, record, retention, rows};
@@ -46,20 +46,7 @@ impl Queue for SqliteStore {
     }
 
     async fn oldest_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        // By endpoint: the index knows the oldest of each, and there are far fewer endpoints than deliveries.
-        self.reader
-            .list(|conn| {
-                let sql = "WITH RECURSIVE owed (endpoint) AS ( \
-                    SELECT min(endpoint) FROM delivery WHERE state = 0 UNION ALL \
-                    SELECT (SELECT min(d.endpoint) FROM delivery d WHERE d.state = 0 AND d.endpoint > owed.endpoint) \
-                    FROM owed WHERE owed.endpoint IS NOT NULL LIMIT 10000) \
-                    SELECT min((SELECT min(d.due_at) FROM delivery d WHERE d.state = 0 AND d.endpoint = owed.endpoint)) \
-                    FROM owed WHERE owed.endpoint IS NOT NULL AND owed.endpoint NOT IN ( \
-                    SELECT e.id FROM source s JOIN endpoint e ON e.app = s.app AND e.deleted_at IS NULL \
-                    WHERE s.paused = 1)";
-                Ok(conn.prepare_cached(sql)?.query_row([], |row| rows::maybe_at(row, 0))?)
-            })
-            .await
+        self.reader.list(oldest_due).await
     }
 
     async fn record(&self, record: Record, now: Timestamp) -> Result<Recorded, StoreError> {
@@ -200,8 +187,21 @@ fn due_of(work: &Work<'_>, endpoint: EndpointId, limit: u32, now: Timestamp) -> 
 }
 
 /// Hops from endpoint to endpoint over the index of what waits, instead of reading all that waits.
+/// By endpoint: the index knows the oldest of each, and there are far fewer endpoints than deliveries.
+pub(super) fn oldest_due(conn: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "WITH RECURSIVE owed (endpoint) AS ( \
+        SELECT min(endpoint) FROM delivery WHERE state = 0 UNION ALL \
+        SELECT (SELECT min(d.endpoint) FROM delivery d WHERE d.state = 0 AND d.endpoint > owed.endpoint) \
+        FROM owed WHERE owed.endpoint IS NOT NULL LIMIT 10000) \
+        SELECT min((SELECT min(d.due_at) FROM delivery d WHERE d.state = 0 AND d.endpoint = owed.endpoint)) \
+        FROM owed WHERE owed.endpoint IS NOT NULL AND owed.endpoint NOT IN ( \
+        SELECT e.id FROM source s JOIN endpoint e ON e.app = s.app AND e.deleted_at IS NULL \
+        WHERE s.paused = 1)";
+    Ok(conn.prepare_cached(sql)?.query_row([], |row| rows::maybe_at(row, 0))?)
+}
+
 fn due_endpoints(
-    conn: &rusqlite::Connection,
+    conn: &Connection,
     after: Option<EndpointId>,
     limit: u32,
     now: Timestamp,
@@ -224,7 +224,7 @@ fn due_endpoints(
 }
 
 /// The endpoints of paused sources; as a rule there are none.
-fn paused_endpoints(conn: &rusqlite::Connection) -> Result<HashSet<EndpointId>, StoreError> {
+fn paused_endpoints(conn: &Connection) -> Result<HashSet<EndpointId>, StoreError> {
     let sql = "SELECT e.id FROM source s JOIN endpoint e ON e.app = s.app AND e.deleted_at IS NULL \
                WHERE s.paused = 1";
     let mut statement = conn.prepare_cached(sql)?;

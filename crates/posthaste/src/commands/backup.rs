@@ -10,13 +10,11 @@ use posthaste_store::sqlite::copy::{self, Contents};
 
 use crate::cli::BackupArgs;
 use crate::config::{ConfigError, Settings};
+use crate::doctor::LAST_BACKUP;
 use crate::staged::Staged;
 use crate::system::SystemTimer;
 use crate::telemetry::tell;
 use crate::{wiring, words};
-
-/// In the data directory: when the last backup was made, how large it was, and where it went. For `doctor`.
-pub(crate) const LAST_BACKUP: &str = "last-backup";
 
 /// Makes one.
 pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command, ConfigAction};
 use crate::config::Settings;
 use crate::telemetry::print_line;
-use crate::{bench, wiring};
+use crate::{bench, doctor, wiring};
 
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -23,6 +23,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Dev(args) => wiring::runtime()?.block_on(dev::dev(args)),
         Command::Token(args) => wiring::runtime()?.block_on(token::token(args.action)),
+        Command::Doctor(args) => wiring::runtime()?.block_on(doctor::doctor(&args)),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Healthcheck(args) => wiring::runtime()?.block_on(healthcheck::healthcheck(&args.url)),

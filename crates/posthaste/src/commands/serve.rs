@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use posthaste_core::target::TargetPolicy;
 use posthaste_core::tenant::Scope;
 use posthaste_core::time::Clock as _;
 use posthaste_core::token::Token;
@@ -33,26 +32,12 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     for allowed in &settings.allow_targets {
         tracing::info!(?allowed, "may be dialled though it is not public (POSTHASTE_ALLOW_TARGETS)");
     }
-    let policy = TargetPolicy {
-        https_only: settings.https_only,
-        allow: settings.allow_targets.clone(),
-        self_hosts: settings
-            .public_url
-            .iter()
-            .filter_map(|url| host_of(url))
-            .chain(settings.domains().iter().cloned())
-            .collect(),
-        self_addresses: vec![address],
-    };
+    let policy = wiring::target_policy(&settings, address);
     let stop = first_signal().context("cannot listen for signals")?;
     tell(&format!("posthaste {} listening on {}://{address}", env!("CARGO_PKG_VERSION"), settings.scheme()));
     let observer = Arc::new(NoObserver);
     Server { settings, store, policy, observer, bins: None, listener, tls }.run(stop).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn host_of(url: &str) -> Option<String> {
-    url::Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
 /// The first start on an empty store writes a token where only the operator finds it.
