@@ -60,7 +60,7 @@ fn is_as_told(stored: &StoredMessage, told: &Told, findings: &mut Findings) {
     }
 }
 
-/// Every endpoint that was surely there and wants it is owed it, and nobody who does not want it is.
+/// Every endpoint that was surely there and wanted it is owed it, and nobody who surely did not want it is.
 fn is_owed_to_all(
     view: &View<'_>,
     message: &StoredMessage,
@@ -81,7 +81,7 @@ fn is_owed_to_all(
             );
             found(findings, Invariant::I1, &message.id, saw);
         }
-        if !wants && owed.contains(&*endpoint.id) {
+        if !wants && there && owed.contains(&*endpoint.id) {
             let saw = format!("a delivery to {}, which does not want {}", endpoint.id, message.event_type);
             found(findings, Invariant::I1, &message.id, saw);
         }

@@ -68,7 +68,7 @@ fn crashes_explain(view: &View<'_>, without_row: Vec<(Pair<'_>, &Got)>, findings
     let mut deaths: Vec<&Fault> = view.ledgers.faults.iter().filter(|fault| loses_attempts(fault)).collect();
     deaths.sort_by_key(|fault| fault.until);
     let mut per_death: HashMap<Micros, u32> = HashMap::new();
-    let mut per_delivery: HashMap<(Pair<'_>, Micros), u32> = HashMap::new();
+    let mut per_delivery: HashMap<(Pair<'_>, Micros), (u32, Micros)> = HashMap::new();
     for (pair @ (message, endpoint), one) in without_row {
         if view.may_be_forgotten(message) && !view.messages.contains_key(message) {
             continue;
@@ -79,9 +79,11 @@ fn crashes_explain(view: &View<'_>, without_row: Vec<(Pair<'_>, &Got)>, findings
             continue;
         };
         *per_death.entry(death.until).or_default() += 1;
-        let count = per_delivery.entry((pair, death.until)).or_default();
+        let (count, first) = per_delivery.entry((pair, death.until)).or_insert((0, one.at));
         *count += 1;
-        if *count > 1 {
+        // Who stood still for longer than its lease had not written its own down when another tried again.
+        let pauses = view.faults_between(endpoint, *first, one.at).filter(|fault| fault.what == What::Pause);
+        if *count as usize > 1 + pauses.count() {
             let saw = format!("{endpoint} got it {count} times without an attempt before the same crash");
             found(findings, Invariant::I5, message, saw);
         }

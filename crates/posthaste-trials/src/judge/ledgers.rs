@@ -221,7 +221,7 @@ pub struct StoredKey {
     pub message: String,
 }
 
-/// What an endpoint wants, and when it was there.
+/// What an endpoint wants, and when it was there. One that was changed has a fact for each time between two changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointFact {
     /// Its id.
