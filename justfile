@@ -21,6 +21,10 @@ abort-matrix *args:
 bench *args:
     cargo run --release -- bench {{args}}
 
+# Whole lives of the product from seeds: `just simulate --seeds 0..3000`.
+simulate *args:
+    cargo run -p posthaste-sim --features faults --target-dir target/faults -- {{args}}
+
 micro:
     cargo bench -p posthaste-signature -p posthaste-core -p posthaste-store
 

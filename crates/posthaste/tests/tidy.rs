@@ -28,6 +28,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // Tests of the built product: nothing knows it, and it ships with nothing.
     ("posthaste-trials", &["posthaste-core", "posthaste-fault", "posthaste-signature"]),
+    // The engine and the store in a simulated world: it knows them, and the judge.
+    (
+        "posthaste-sim",
+        &[
+            "posthaste-core",
+            "posthaste-engine",
+            "posthaste-fault",
+            "posthaste-signature",
+            "posthaste-store",
+            "posthaste-trials",
+        ],
+    ),
 ];
 /// Libraries that live in one place.
 const AT_HOME: &[(&str, &[&str])] = &[
