@@ -35,7 +35,9 @@ enum { FILES_MAX = 4096, PATH_LENGTH_MAX = 512, CONTROL_MAX = 256 };
 struct entry {
     uint64_t sequence, realtime_ns, offset;
     uint32_t length, name_length;
-    char kind; // create, write, truncate, sync, directory's sync, unlink, link and rename ("from NUL to"): its first letter
+    // The first letter of create, write, truncate, sync, failed sync, directory's sync, unlink, link and rename; the
+    // last two name "from NUL to".
+    char kind;
     char padding[7];
 };
 
@@ -158,7 +160,9 @@ static int opened(int at, const char *path, int flags, mode_t permissions) {
     return fd;
 }
 
-static mode_t permissions_of(int flags, va_list rest) { return flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; }
+static mode_t permissions_of(int flags, va_list rest) {
+    return flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;
+}
 #define OPEN(symbol, at, ...)                                                                                          \
     int symbol(__VA_ARGS__ const char *path, int flags, ...) {                                                        \
         va_list rest;                                                                                                  \
@@ -240,7 +244,10 @@ static int synced(int fd, int (*real)(int)) {
     hold();
     syncs += 1;
     int due = mode.sync_fails_on ? syncs >= mode.sync_fails_at : syncs == mode.sync_fails_at;
-    if (mode.sync_fails_at && due) return fails(EIO);
+    if (mode.sync_fails_at && due) {
+        note('f', names[fd], strlen(names[fd]), sequence, NULL, 0);
+        return fails(EIO);
+    }
     long slow_ms = mode.slow_ms;
     uint64_t began_after = sequence;
     let_go();

@@ -3,6 +3,7 @@
 import collections
 import os
 import pathlib
+import random
 import struct
 import subprocess
 
@@ -10,6 +11,8 @@ from conftest import Posthaste
 
 SHIM = pathlib.Path(__file__).parent.parent / "disk" / "disk.c"
 SECTOR = 512
+# What the kernel writes at once.
+PAGE = 4096
 ENTRY = struct.Struct("=QQQIIc7x")
 
 
@@ -60,19 +63,33 @@ def read_journal(path):
 
 
 class File:
-    """What of one file is certainly on the platter, and what was written since and may be."""
+    """What of one file is certainly on the platter, and what was written since and may be.
+
+    After a sync that failed the kernel holds the pages for clean: no later sync writes them, unless they are written
+    again. Whoever syncs once more and believes it has lost them.
+    """
 
     def __init__(self):
-        self.synced, self.unsynced = bytearray(), []
+        self.cached, self.synced, self.unsynced = bytearray(), bytearray(), []
+        self.dice = random.Random("which pages a failed sync had written")
 
     def note(self, entry):
-        if entry.kind == "s":
-            covered = [write for write in self.unsynced if write.sequence <= entry.offset]
-            self.unsynced = [write for write in self.unsynced if write.sequence > entry.offset]
-            for write in covered:
-                apply(write, self.synced)
-        else:
+        if entry.kind in "wt":
+            apply(entry, self.cached)
             self.unsynced.append(entry)
+            return
+        covered = [write for write in self.unsynced if write.sequence <= entry.offset]
+        self.unsynced = [write for write in self.unsynced if write.sequence > entry.offset]
+        for write in covered:
+            if entry.kind == "s" or self.dice.random() < 0.5:
+                self.reaches_the_platter(write)
+
+    def reaches_the_platter(self, write):
+        if write.kind == "t":
+            return apply(write, self.synced)
+        first = write.offset - write.offset % PAGE
+        last = write.offset + len(write.data) + -(write.offset + len(write.data)) % PAGE
+        put(self.synced, first, self.cached[first:last])
 
     def after_a_power_cut(self, dice):
         """What was synced, and of the rest any part: whole writes, or single sectors of them, in any order."""
@@ -113,14 +130,15 @@ class Replay:
         self.entries = iter(read_journal(journal))
         self.files = {name: File() for name in self.FILES}
         self.next = next(self.entries, None)
-        self.syncs = collections.Counter()
+        self.syncs, self.failed_syncs = collections.Counter(), 0
 
     def until(self, realtime_ns):
         while self.next and self.next.realtime_ns <= realtime_ns:
             entry, self.next = self.next, next(self.entries, None)
-            if entry.kind in "wts" and entry.name in self.files:
+            if entry.kind in "wtsf" and entry.name in self.files:
                 self.files[entry.name].note(entry)
                 self.syncs[entry.name] += entry.kind == "s"
+                self.failed_syncs += entry.kind == "f"
             else:
                 assert entry.kind not in "url" or not entry.name.endswith(self.FILES), f"{entry.kind} {entry.name}"
 
