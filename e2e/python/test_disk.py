@@ -5,6 +5,7 @@ import collections
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import sqlite3
@@ -18,9 +19,13 @@ import pytest
 import conftest
 from conftest import DEADLINE_S, Receiver
 from disk import Disk
+from inbound import Source
 
 # From the instant at which the disk is back to the first `ready`; the promise is about a second.
 BACK_WITHIN_S = 3
+# Faults that come and go, and the dice that choose them. By hand: DISK_ROUNDS=500 DISK_SEED=7.
+ROUNDS = int(os.environ.get("DISK_ROUNDS", "8"))
+SEED = int(os.environ.get("DISK_SEED", "1"))
 # How long a test looks at a disk that is full: several rounds of every loop that would storm.
 WATCHED_ROUNDS = 300
 
@@ -256,6 +261,48 @@ def test_a_store_whose_file_is_removed_is_missed_and_taken_up_when_it_is_back(na
     customer.saw(sender.sends_well(10))
 
 
+def test_the_inbound_door_sends_providers_away_while_the_disk_is_full(disk, server, sender, handler):
+    source = Source(server, "generic-webhook", handler=handler)
+    assert source.knock().status == 200
+    disk.does("full")
+    answers = [source.knock(b'{"n": %d}' % n) for n in range(5)]
+    assert {(answer.status, answer.headers.get("retry-after")) for answer in answers} == {(503, "1")}, answers
+    disk.does()
+    sender.becomes(200)
+    assert source.knock(b'{"n": "after"}').status == 200
+    handler.got(2)
+
+
+def test_faults_that_come_and_go_under_load_lose_nothing(disk, server, sender, customer):
+    dice, acked, over = random.Random(SEED), [], threading.Event()
+
+    def sends_on(client):
+        while not over.is_set():
+            answer = client.sends(pad=400)
+            assert answer.status in (202, 503), answer.body
+            if answer.status == 202:
+                acked.append(json.loads(answer.body)["id"])
+
+    threads = [threading.Thread(target=sends_on, args=(Sender(server, customer),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(ROUNDS):
+        disk.does(dice.choice(["full", "read-only", "fsync-fails 1+", f"fsync-fails {dice.randrange(1, 9)}"]))
+        sender.becomes(503)
+        disk.does()
+        sender.becomes(200)
+        taken = len(acked)
+        wait_until(lambda: len(acked) >= taken + 10, "messages are taken again")
+    over.set()
+    for thread in threads:
+        thread.join()
+    customer.saw(acked)
+    repeated = sum(count - 1 for count in customer.seen.values())
+    print(f"seed={SEED} faults={ROUNDS} acked={len(acked)} delivered={len(acked)} repeated={repeated} lost=0")
+    server.kill()
+    judged(disk, acked)
+
+
 def test_a_store_that_is_removed_while_nobody_writes_is_missed_too(disk, sender):
     (disk.data_dir / "posthaste.db").unlink()
     why, took_s = sender.becomes(503)
@@ -277,11 +324,27 @@ def test_a_store_that_is_replaced_is_not_written(disk, sender):
     assert path.read_bytes() == was
 
 
-def test_a_start_on_a_read_only_directory_says_so_and_ends(disk):
-    disk.does("read-only")
+@pytest.mark.parametrize("mode", ["read-only", "full"])
+def test_a_first_start_on_a_disk_that_cannot_be_written_says_so_and_ends(mode, disk):
+    disk.does(mode)
     command = [conftest.BINARY, "serve", "--data-dir", str(disk.data_dir)]
     env = os.environ | disk.env | {"POSTHASTE_LISTEN": "127.0.0.1:0"}
     ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=DEADLINE_S)
     assert ended.returncode != 0
     said = ended.stderr.strip().splitlines()
     assert len(said) == 1 and str(disk.data_dir) in said[0] and "not writable" in said[0], ended.stderr
+
+
+def test_a_start_of_a_store_on_a_disk_that_became_full_says_so_and_ends(disk, server, sender, customer):
+    # Something is owed, which a start puts back into the queue.
+    with Held(customer):
+        sender.sends_well(10)
+        server.kill()
+    disk.does("full")
+    command = [conftest.BINARY, "serve", "--data-dir", str(disk.data_dir)]
+    ended = subprocess.run(command, env=server.env, capture_output=True, text=True, timeout=DEADLINE_S)
+    said = ended.stderr.strip().splitlines()
+    assert ended.returncode != 0 and len(said) == 1 and str(disk.data_dir) in said[0], ended.stderr
+    disk.does()
+    server.start()
+    customer.got(10)
