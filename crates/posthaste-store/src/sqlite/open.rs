@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transac
 
 use super::files::Files;
 use super::health::Health;
-use super::reader::Reader;
+use super::reader::{LIST_MAX, Reader};
 use super::watch::Watch;
 use super::writer::Writer;
 use super::{SqliteOptions, SqliteStore, Workers, lock, migrate, rows};
@@ -41,7 +41,7 @@ impl SqliteStore {
         migrate::migrate(&mut conn)?;
         check_key(&conn, &vault, &*options.dice)?;
         let backlog = if options.serving { take_over(&mut conn)? } else { Backlog::default() };
-        let reader = Reader::open(workers, || connect(&options.path, Access::Read))?;
+        let reader = Reader::open(workers, || connect(&options.path, Access::Read), LIST_MAX)?;
         let health = Arc::new(Health::of(Files::of(&options.path)?));
         let dice = options.dice;
         let writer = Writer::start(

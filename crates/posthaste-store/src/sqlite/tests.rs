@@ -12,6 +12,7 @@ use posthaste_core::source::Door;
 use posthaste_core::time::Timestamp;
 use rusqlite::Connection;
 
+use super::reader::Reader;
 use super::writer::Work;
 use super::{SqliteOptions, SqliteStore, migrate};
 use crate::conformance::World;
@@ -243,4 +244,16 @@ fn no_statement_of_the_hot_path_reads_a_whole_table() {
         }
     }
     assert!(checked > 30, "{checked} statements were looked at");
+}
+
+#[tokio::test]
+async fn a_list_that_takes_too_long_is_ended_and_the_next_one_is_not() {
+    let place = Place::new();
+    let connect = || Ok(Connection::open(place.dir.join("store.db"))?);
+    let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+    let reader = Reader::open(connect, Duration::ZERO).unwrap();
+    let ended =
+        reader.list(|conn| Ok::<u64, StoreError>(conn.query_row(endless, [], |row| row.get(0))?)).await;
+    assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
+    assert!(reader.list(settings).await.unwrap().is_empty());
 }
