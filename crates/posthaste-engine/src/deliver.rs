@@ -8,6 +8,7 @@ use posthaste_core::delivery::{Claimed, Verdict};
 use posthaste_core::id::{AttemptId, EndpointId};
 use posthaste_core::retry;
 use posthaste_fault::point;
+use posthaste_store::StoreError;
 use posthaste_store::queue::Record;
 
 use crate::Engine;
@@ -15,8 +16,10 @@ use crate::request;
 
 /// The first wait before a record that failed is written again; doubled each time.
 const RECORD_RETRY_MIN: Duration = Duration::from_millis(100);
-/// The longest such wait.
-const RECORD_RETRY_MAX: Duration = Duration::from_secs(5);
+/// The longest such wait: shorter than between two looks for leases that are over, so that a record is there first.
+const RECORD_RETRY_MAX: Duration = Duration::from_secs(1);
+/// How long after the lease an attempt waits for a disk that cannot be written.
+const RECORD_PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// Acts on a claimed delivery and writes down what came of it.
 ///
@@ -90,6 +93,10 @@ impl Drop for Slot<'_> {
 }
 
 /// Writes until it is written or the lease is over. A store that is away for a moment costs no second attempt.
+///
+/// While nothing can be written nobody else can claim the delivery either: then the end of its lease means nothing, and
+/// whoever gave up would only make sure that the receiver sees it twice. Nothing piles up: what was not claimed before
+/// cannot be claimed now.
 async fn record(engine: &Engine, claimed: &Claimed, attempt: Option<Attempt>, verdict: Verdict) {
     let record = Record { key: claimed.key(), lease: claimed.lease, attempt, verdict };
     let mut wait = RECORD_RETRY_MIN;
@@ -103,6 +110,9 @@ async fn record(engine: &Engine, claimed: &Claimed, attempt: Option<Attempt>, ve
                     tracing::warn!(endpoint = %claimed.endpoint.id, "endpoint disabled: it failed for too long, or is gone");
                 }
                 return;
+            }
+            Err(StoreError::Unwell(why)) if now < claimed.lease.until.later(RECORD_PATIENCE) => {
+                tracing::debug!(message = %record.key.message, why, "an attempt waits to be recorded");
             }
             Err(error) if now < claimed.lease.until => {
                 tracing::warn!(message = %record.key.message, %error, "an attempt could not be recorded, trying again");

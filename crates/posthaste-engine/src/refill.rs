@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use posthaste_core::id::EndpointId;
 use posthaste_fault::point;
+use posthaste_store::StoreError;
 
 use crate::Engine;
 
@@ -39,7 +40,10 @@ impl Engine {
                 self.refill(endpoint);
             }
             Err(error) => {
-                tracing::warn!(%endpoint, %error, "due deliveries could not be claimed, the next sweep tries again");
+                // Each endpoint would say it each second: the store has told of its disk once.
+                if !matches!(error, StoreError::Unwell(_)) {
+                    tracing::warn!(%endpoint, %error, "due deliveries could not be claimed, the next sweep tries again");
+                }
                 refilling.over(false);
             }
         }

@@ -35,7 +35,7 @@ use posthaste_store::queue::NewRecover;
 use posthaste_store::source::{NewReceived, Received};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
 use posthaste_store::{Directory as _, History as _, Intake as _, Queue as _, Sources as _};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long a test waits, in real time, for something that must happen.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -49,6 +49,8 @@ enum Behaviour {
     Always(u16),
     /// Never.
     Hangs,
+    /// With 200, once it may.
+    Waits(Arc<Notify>),
 }
 
 /// Everybody's servers.
@@ -93,7 +95,14 @@ impl Transport for Receivers {
         };
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         self.count.send_modify(|count| *count += 1);
-        let Behaviour::Always(status) = behaviour else { std::future::pending().await };
+        let status = match behaviour {
+            Behaviour::Always(status) => status,
+            Behaviour::Waits(until) => {
+                until.notified().await;
+                200
+            }
+            Behaviour::Hangs | Behaviour::Statuses(_) => std::future::pending().await,
+        };
         let reply = Reply { status, headers: vec![], body: Bytes::from_static(b"ok"), truncated: false };
         Sent { outcome: Outcome::Replied(reply), timing: Timing::default(), remote: None }
     }
@@ -267,6 +276,29 @@ impl Posthaste {
         let message = Reference::new(message.to_string());
         let page = PageRequest::first(Order::Ascending);
         self.store.destinations(self.environment, &app, &message, page).await.unwrap().rows[0].state
+    }
+
+    /// Waits until the store says that it can (not) be written.
+    async fn becomes_ready(&self, ready: bool) {
+        let changing = tokio::time::timeout(DEADLINE, async {
+            while self.store.ping().await.is_ok() != ready {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(changing.await.is_ok(), "ready: {}", !ready);
+    }
+
+    /// Waits until the store, which is not well, has looked at its files once more: half a second, in which all that
+    /// the clock woke has run.
+    async fn is_looked_at_again(&self) {
+        let looks = || self.store.commits().failures_count;
+        let seen = looks();
+        let looking = tokio::time::timeout(DEADLINE, async {
+            while looks() < seen + 2 {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(looking.await.is_ok());
     }
 
     async fn is_disabled(&self, endpoint: &Endpoint) -> bool {
@@ -473,4 +505,37 @@ async fn more_than_a_lane_holds_waits_in_the_store_and_still_arrives() {
     let ids: std::collections::HashSet<_> =
         requests.iter().map(|r| r.headers["webhook-id"].clone()).collect();
     assert_eq!((ids.len(), requests.len()), (1_000, 1_000), "each once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_cannot_be_recorded_is_not_made_again_until_it_can_and_is_not_lost() {
+    let posthaste = Posthaste::start().await;
+    posthaste.endpoint(&posthaste.owner(), "http://a/", None).await;
+    let may_answer = Arc::new(Notify::new());
+    posthaste.receivers.behave("http://a/", Behaviour::Waits(Arc::clone(&may_answer)));
+    let id = posthaste.accepts("user.created").await;
+    posthaste.receivers.got("http://a/", 1).await;
+    // Nothing can be written to a store whose file is gone.
+    let (file, away) = (posthaste.dir.join("posthaste.db"), posthaste.dir.join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    posthaste.becomes_ready(false).await;
+    may_answer.notify_one();
+    posthaste.receivers.behave("http://a/", Behaviour::Always(200));
+    // Long past the lease: sweeps, rescues and claims go round meanwhile.
+    for _ in 0..10 {
+        posthaste.clock.advance(Duration::from_secs(30));
+        posthaste.is_looked_at_again().await;
+    }
+    assert_eq!(posthaste.receivers.got("http://a/", 1).await.len(), 1, "sent again though it was delivered");
+    std::fs::rename(&away, &file).unwrap();
+    posthaste.becomes_ready(true).await;
+    // The record comes before the next look for leases that are over.
+    posthaste.clock.advance(Duration::from_secs(1));
+    posthaste.settles_with_waiting(0).await;
+    assert_eq!(posthaste.state(id).await, DeliveryState::Delivered);
+    posthaste.clock.advance(Duration::from_secs(60));
+    let other = posthaste.accepts("user.created").await;
+    posthaste.settles_with_waiting(0).await;
+    assert_eq!(posthaste.state(other).await, DeliveryState::Delivered);
+    assert_eq!(posthaste.receivers.got("http://a/", 2).await.len(), 2, "one each");
 }

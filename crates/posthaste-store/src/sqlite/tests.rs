@@ -251,7 +251,7 @@ async fn a_list_that_takes_too_long_is_ended_and_the_next_one_is_not() {
     let place = Place::new();
     let connect = || Ok(Connection::open(place.dir.join("store.db"))?);
     let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
-    let reader = Reader::open(connect, Duration::ZERO).unwrap();
+    let reader = Reader::open(super::Workers::Threads, connect, Duration::ZERO).unwrap();
     let ended =
         reader.list(|conn| Ok::<u64, StoreError>(conn.query_row(endless, [], |row| row.get(0))?)).await;
     assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
