@@ -173,6 +173,7 @@ fn state(store: &Arc<SqliteStore>, clock: &Arc<TestClock>, dice: &Arc<TestDice>)
             retention: Duration::from_secs(90 * 24 * 3_600),
             public_url: "http://posthaste.example".to_owned(),
             trusted_proxies: vec!["192.0.2.0/24".parse().expect("a network")],
+            token_rate: None,
         },
         registry: Arc::new(registry),
         metrics,

@@ -82,7 +82,9 @@ pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, StoreEr
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    if access != Access::Read {
+    if access == Access::Read {
+        conn.pragma_update(None, "cache_size", -2_048)?;
+    } else {
         // Before the first table: a page that holds a message of 1 KiB beside its neighbours.
         conn.pragma_update(None, "page_size", 8192)?;
         switch_to_wal(&conn)?;
@@ -92,8 +94,6 @@ pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, StoreEr
         conn.pragma_update(None, "wal_autocheckpoint", 4096)?;
         conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
         conn.pragma_update(None, "cache_size", -16_384)?;
-    } else {
-        conn.pragma_update(None, "cache_size", -2_048)?;
     }
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(conn)

@@ -91,9 +91,9 @@ async fn measure(args: &BenchArgs, manners: &[Manner]) -> anyhow::Result<Measure
     let hanging = listen(Manner::Hangs)?;
     let failing = listen(Manner::Fails)?;
     let present: Vec<usize> = (0..ENDPOINTS).filter(|n| manners.contains(&Manner::of(*n))).collect();
-    let share = present.len() as f64 / ENDPOINTS as f64;
-    let messages = (args.messages as f64 * share).round() as u64;
-    let rate = (f64::from(args.rate) * share).round() as u32;
+    let share = |all: u64| all * present.len() as u64 / ENDPOINTS as u64;
+    let messages = share(args.messages);
+    let rate = u32::try_from(share(args.rate.into())).unwrap_or(args.rate);
     let args = BenchArgs { messages, rate, ..args.clone() };
     let tally = Arc::new(Tally::new(messages, 1));
     let healthy = receiver::start(Arc::clone(&tally))?;
