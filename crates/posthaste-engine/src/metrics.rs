@@ -140,11 +140,8 @@ impl Collector for QueueCounts {
         let gauges = [
             ("deliveries_waiting", "Deliveries that wait, due or not", backlog.waiting_count),
             ("deliveries_in_flight", "Deliveries that somebody acts on", backlog.in_flight_count),
-            (
-                "store_unwell",
-                "1 while the store cannot be written, 0 when all is well",
-                commits.unwell.into(),
-            ),
+            ("store_unwell", "1 while the store cannot be written, or else 0", commits.unwell.into()),
+            ("store_log_bytes", "Length of the store's write-ahead log", commits.log_bytes),
         ];
         for (name, help, count) in gauges {
             let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));

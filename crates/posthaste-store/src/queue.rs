@@ -74,6 +74,8 @@ pub struct Commits {
     pub failures_count: u64,
     /// It cannot be written now.
     pub unwell: bool,
+    /// Of its log: what was committed and is not yet in the database. It grows as long as somebody reads an old state.
+    pub log_bytes: u64,
 }
 
 /// What retention removed.

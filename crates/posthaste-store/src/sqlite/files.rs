@@ -10,24 +10,32 @@ use crate::error::StoreError;
 /// What tells a file from another of its name: device and inode.
 type Mark = (u64, u64);
 
-pub(super) struct Files(Vec<(PathBuf, Mark)>);
+pub(super) struct Files {
+    opened: Vec<(PathBuf, Mark)>,
+    log: PathBuf,
+}
 
 impl Files {
     /// The database, and its log if it has one. To be asked while a connection holds both.
     pub(super) fn of(database: &Path) -> Result<Self, StoreError> {
         let marked = mark(database).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        let mut files = vec![(database.to_owned(), marked)];
+        let mut opened = vec![(database.to_owned(), marked)];
         let mut log = database.as_os_str().to_owned();
         log.push("-wal");
         let log = PathBuf::from(log);
-        files.extend(mark(&log).ok().map(|marked| (log, marked)));
-        Ok(Self(files))
+        opened.extend(mark(&log).ok().map(|marked| (log.clone(), marked)));
+        Ok(Self { opened, log })
     }
 
     /// A file that is not the one that was opened.
     pub(super) fn changed(&self) -> Option<&Path> {
         let other = |(path, marked): &&(PathBuf, Mark)| mark(path).ok() != Some(*marked);
-        self.0.iter().find(other).map(|(path, _)| path.as_path())
+        self.opened.iter().find(other).map(|(path, _)| path.as_path())
+    }
+
+    /// How long the log is.
+    pub(super) fn log_bytes(&self) -> u64 {
+        std::fs::metadata(&self.log).map_or(0, |file| file.len())
     }
 }
 

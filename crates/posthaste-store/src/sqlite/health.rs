@@ -59,6 +59,10 @@ impl Health {
         self.failures_count.load(Ordering::Relaxed)
     }
 
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.files.log_bytes()
+    }
+
     /// For the writer: a connection to go on with instead of the one it has.
     pub(super) fn replacement(&self) -> Result<Option<Connection>, StoreError> {
         let mut state = self.state();

@@ -233,6 +233,7 @@ impl Writer {
             commands_count: self.shared.commands.load(Ordering::Relaxed),
             failures_count: self.health.failures_count(),
             unwell: self.health.check().is_err(),
+            log_bytes: self.health.log_bytes(),
         }
     }
 }
