@@ -137,6 +137,6 @@ fn is_orderly(status: StatusCode, answer: &[u8]) {
     if status.is_client_error() {
         let value: Value = serde_json::from_slice(answer).expect("an error is JSON");
         assert!(value["detail"].is_string() || value["detail"].is_array(), "{shown}");
-        assert!(answer.len() <= 16 * 1024, "{} bytes of error", answer.len());
+        assert!(answer.len() <= 4_096, "{} bytes of error: {shown}", answer.len());
     }
 }
