@@ -90,11 +90,21 @@ impl Invalid {
     pub(crate) fn new(place: &'static str, field: &str, msg: impl Into<String>) -> Self {
         let path = field.split('.').filter(|part| !part.is_empty()).map(str::to_owned);
         let loc = std::iter::once(place.to_owned()).chain(path).collect();
-        Self { loc, msg: msg.into(), kind: "value_error" }
+        Self { loc, msg: shortened(msg.into()), kind: "value_error" }
     }
 
     pub(crate) fn missing(place: &'static str, field: &str) -> Self {
         Self { kind: "value_error.missing", ..Self::new(place, field, format!("{field} is required")) }
+    }
+}
+
+/// Characters of one message: any sentence of ours, and not the whole of what a library repeats of its input.
+const MESSAGE_LENGTH_MAX: usize = 400;
+
+fn shortened(msg: String) -> String {
+    match msg.char_indices().nth(MESSAGE_LENGTH_MAX) {
+        Some((end, _)) => format!("{}…", &msg[..end]),
+        None => msg,
     }
 }
 

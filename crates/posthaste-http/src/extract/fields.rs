@@ -143,7 +143,7 @@ impl Fields {
     /// Refuses what nobody read, after all that could be was: one name is enough to see why.
     pub(crate) fn nothing_else(&mut self) {
         if let Some(name) = self.map.keys().next() {
-            let name: String = name.chars().take(60).collect();
+            let name = shown(name);
             self.wrong(&name, "is no setting that there is");
         }
     }
@@ -156,6 +156,14 @@ impl Fields {
         self.invalid.append(&mut inner.invalid);
         Some(value)
     }
+}
+
+/// Characters of a caller's text that an error repeats: enough to know it again.
+const SHOWN_LENGTH_MAX: usize = 60;
+
+/// The beginning of a text, for an error.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_LENGTH_MAX).collect()
 }
 
 pub(crate) fn string(value: Value) -> Result<String, String> {

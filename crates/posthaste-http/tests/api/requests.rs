@@ -310,12 +310,23 @@ async fn an_error_is_short_however_long_the_names_in_the_request_are() {
     let long = "x".repeat(20_000);
     let schemas = json!({ "name": "a", "description": "", "schemas": { (&long): 1 } });
     let headers = json!({ "headers": { (&long): "v" } });
+    let source = || "/ingest/api/v1/source".to_owned();
+    let of_source = |field: &str, value: Value| json!({ "name": "S", "type": "github", (field): value });
     let unknown =
         json!({ (&long): 1, "url": &long, "uid": &long, "channels": [&long], "metadata": { (&long): 1 } });
     for (method, path, body) in [
         ("POST", "/api/v1/event-type".to_owned(), Some(schemas)),
         ("PUT", "/api/v1/app/a/endpoint/e/headers".to_owned(), Some(headers)),
         ("POST", "/api/v1/app/a/endpoint".to_owned(), Some(unknown)),
+        ("POST", source(), Some(of_source("allowedNetworks", json!([&long])))),
+        ("POST", source(), Some(of_source("answer", json!({ "headers": { (&long): 1 } })))),
+        ("POST", source(), Some(of_source("answer", json!({ "headers": { (&long): "a" } })))),
+        ("POST", source(), Some(of_source("answer", json!({ "headers": { (&long): "\n" } })))),
+        ("POST", source(), Some(of_source("methods", json!([&long])))),
+        ("POST", source(), Some(of_source("config", json!({ (&long): &long })))),
+        ("POST", source(), Some(of_source("config", json!({ "variant": &long })))),
+        ("POST", source(), Some(of_source("schema", json!({ "type": &long })))),
+        ("POST", source(), Some(of_source("schema", json!({ "pattern": format!("({long}") })))),
         ("PATCH", format!("/api/v1/app/{long}/alert-email"), None),
         ("GET", format!("/api/v1/app/{long}/endpoint"), None),
         ("GET", format!("/api/v1/app?iterator={long}&limit={long}"), None),

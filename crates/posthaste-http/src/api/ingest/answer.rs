@@ -7,7 +7,7 @@ use posthaste_core::limits::ANSWER_DELAY_MAX;
 use posthaste_core::source::Answer;
 use serde_json::{Map, Value, json};
 
-use crate::extract::fields::{Fields, integer, object, string};
+use crate::extract::fields::{Fields, integer, object, shown, string};
 
 /// Bytes of a body.
 pub(crate) const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -69,14 +69,15 @@ fn headers(value: Value) -> Result<Vec<(String, String)>, String> {
         return Err(format!("must hold at most {HEADERS_MAX} headers"));
     }
     let read = |(name, value): (String, Value)| {
-        let value = string(value).map_err(|error| format!("{name} {error}"))?;
+        let known_as = shown(&name);
+        let value = string(value).map_err(|error| format!("{known_as} {error}"))?;
         let lower = name.to_ascii_lowercase();
         if lower.parse::<HeaderName>().is_err() || OURS.contains(&lower.as_str()) {
-            return Err(format!("{name:?} is no header that can be set"));
+            return Err(format!("{known_as:?} is no header that can be set"));
         }
         value
             .parse::<HeaderValue>()
-            .map_err(|_| format!("{name} has a character that no header may have"))?;
+            .map_err(|_| format!("{known_as} has a character that no header may have"))?;
         Ok((lower, value))
     };
     map.into_iter().map(read).collect()

@@ -9,7 +9,7 @@ use posthaste_core::source::{Dedupe, DedupeBy, IpNet, OnMismatch, Rules, Schema}
 use serde_json::{Map, Value, json};
 
 use super::answer;
-use crate::extract::fields::{Fields, Given, integer, object, rate, string};
+use crate::extract::fields::{Fields, Given, integer, object, rate, shown, string};
 use crate::inbound::schema::{self, SCHEMA_BYTES_MAX};
 
 /// Networks that a source may list.
@@ -117,7 +117,7 @@ fn networks(value: Value) -> Result<Vec<IpNet>, String> {
 fn network(value: Value) -> Result<IpNet, String> {
     let text = string(value)?;
     let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    network.ok_or_else(|| format!("{text:?} is no network like 192.0.2.0/24 or 2001:db8::/32"))
+    network.ok_or_else(|| format!("{:?} is no network like 192.0.2.0/24 or 2001:db8::/32", shown(&text)))
 }
 
 fn methods(value: Value) -> Result<Vec<String>, String> {

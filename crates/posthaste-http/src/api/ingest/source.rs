@@ -21,7 +21,7 @@ use crate::api::portal;
 use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
 use crate::extract::body::JsonBody;
-use crate::extract::fields::{Fields, boolean, metadata, object, string, title, uid, uid_in_path};
+use crate::extract::fields::{Fields, boolean, metadata, object, shown, string, title, uid, uid_in_path};
 use crate::extract::path::Path;
 use crate::extract::query::{ListOut, Query};
 use crate::inbound::config::ProviderConfig;
@@ -41,7 +41,7 @@ fn out(source: &Source, state: &ApiState) -> Value {
     add("uid", json!(source.uid.as_ref().map(Uid::as_str)));
     add("name", json!(source.name));
     add("type", json!(provider.map_or(source.provider.as_str(), Provider::svix_type)));
-    add("config", shown(source));
+    add("config", config_of(source));
     add("ingestUrl", json!(ingest_url(source, state)));
     add("metadata", json!(source.metadata));
     add("createdAt", json!(source.created_at.to_string()));
@@ -65,7 +65,7 @@ fn facts(provider: &Provider) -> Value {
     })
 }
 
-fn shown(source: &Source) -> Value {
+fn config_of(source: &Source) -> Value {
     if source.provider == CRON {
         return cron::out(&source.config);
     }
@@ -145,7 +145,7 @@ fn read(body: &JsonBody, before: Option<&Source>, known: Option<&Source>, now: T
 fn kind(value: Value) -> Result<Kind, String> {
     let text = string(value)?;
     Kind::find(&text).ok_or_else(|| {
-        let shown: String = text.chars().take(60).collect();
+        let shown = shown(&text);
         format!("{shown:?} is no provider we know: for any HMAC use generic-hmac, for no signature generic-webhook")
     })
 }
