@@ -19,6 +19,9 @@ const PER_SECOND: f64 = 400.0;
 /// The mean time between the moment at which a server is up and its end.
 const LIFE_MEAN: Duration = Duration::from_millis(1_500);
 
+/// Share of its ends that are a SIGTERM instead: then it must end in order, and no such end explains a repetition.
+const IN_ORDER: f64 = 0.15;
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Crash {
@@ -38,6 +41,8 @@ pub struct Outcome {
     pub seed: u64,
     /// The figures.
     pub tally: Tally,
+    /// How often it was stopped in order, beside the crashes.
+    pub stops: u32,
     /// The longest that a start took, with the store as it was.
     pub slowest_start: Duration,
     /// What does not hold.
@@ -48,9 +53,9 @@ pub struct Outcome {
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { seed, tally, slowest_start, violations, .. } = self;
+        let Self { seed, tally, stops, slowest_start, violations, .. } = self;
         let (millis, count) = (slowest_start.as_millis(), violations.len());
-        write!(f, "seed={seed} {tally} slowest_start_ms={millis} violations={count}")
+        write!(f, "seed={seed} {tally} stops={stops} slowest_start_ms={millis} violations={count}")
     }
 }
 
@@ -63,13 +68,18 @@ pub async fn run(crash: &Crash) -> anyhow::Result<Outcome> {
     trial.start(&settings).await?;
     let load = trial.load(u64::MAX, PER_SECOND);
     let began = Instant::now();
-    let mut slowest_start = Duration::ZERO;
+    let (mut stops, mut slowest_start) = (0, Duration::ZERO);
     while began.elapsed() < crash.lasts {
         let life = LIFE_MEAN.mul_f64(-(1.0 - dice.unit()).ln());
         if let Some(death) = trial.died(life).await? {
             anyhow::bail!("it died by itself: {death}");
         }
-        trial.kill().await?;
+        if dice.unit() < IN_ORDER {
+            trial.stop().await?;
+            stops += 1;
+        } else {
+            trial.kill().await?;
+        }
         let down = Instant::now();
         trial.start(&settings).await?;
         slowest_start = slowest_start.max(down.elapsed());
@@ -81,5 +91,5 @@ pub async fn run(crash: &Crash) -> anyhow::Result<Outcome> {
     let violations = judge(&ledgers);
     let tally = tally(&ledgers, &violations);
     let kept = trial.end(&ledgers, violations.is_empty())?;
-    Ok(Outcome { seed: crash.seed, tally, slowest_start, violations, kept })
+    Ok(Outcome { seed: crash.seed, tally, stops, slowest_start, violations, kept })
 }

@@ -26,6 +26,8 @@ const CONNECTIONS: usize = 16;
 const BY_THE_DOOR: f64 = 0.15;
 const WITH_EVENT_ID: f64 = 0.1;
 const ASKED_TWICE: f64 = 0.05;
+/// What is answered to an event id that is known, or to a key that is in use.
+const CONFLICT: u16 = 409;
 /// Before a request that was not answered is sent again.
 const AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// How long all requests under way may take to be answered at the end.
@@ -198,12 +200,14 @@ impl Sender {
                 Some(Ok(heard)) => read(&heard)?,
                 Some(Err(_)) => Answer::Unknown,
             };
-            let settled = matches!(answer, Answer::Accepted { .. });
-            if let Answer::Refused(status) = answer
-                && !is_passing(status)
-            {
-                bail!("request {} was refused with {status}", asked.entry.request);
-            }
+            let settled = match answer {
+                Answer::Accepted { .. } => true,
+                // The judge knows whether it is there.
+                Answer::Refused(CONFLICT) => true,
+                Answer::Refused(status) if is_passing(status) => false,
+                Answer::Refused(status) => bail!("request {} was refused with {status}", asked.entry.request),
+                Answer::Unknown => false,
+            };
             self.shared.note(Told { asked_at, answered_at: clock::now(), answer, ..asked.entry.clone() });
             if settled {
                 return Ok(());

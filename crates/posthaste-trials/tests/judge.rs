@@ -395,6 +395,17 @@ fn i7_answers_that_differ_and_keys_of_nothing_are_caught() {
 }
 
 #[test]
+fn i7_a_key_that_is_refused_although_its_message_is_stored_is_caught() {
+    let again = |status| Told { answer: Answer::Refused(status), ..told(1, "msg_1", at(1)) };
+    caught(Invariant::I7, "was refused with 409, and its message is stored", |ledgers| {
+        ledgers.told.push(again(409));
+    });
+    let mut ledgers = honest();
+    ledgers.told.extend([again(503), again(429)]);
+    passes(&ledgers);
+}
+
+#[test]
 fn i7_an_event_id_that_two_messages_have_is_caught() {
     caught(Invariant::I7, "has the event id paid-1", |ledgers| {
         ledgers.store.messages[0].event_id = Some("paid-1".to_owned());

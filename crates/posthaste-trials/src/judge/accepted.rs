@@ -6,6 +6,9 @@ use super::ledgers::{Answer, EndpointFact, Micros, StoredMessage, Told};
 use super::view::View;
 use super::{Findings, Invariant, found};
 
+/// The one status below 500 after which the same request is sent again.
+const TOO_MANY: u16 = 429;
+
 pub(super) fn no_acknowledged_loss(view: &View<'_>, findings: &mut Findings) {
     for (message, told) in &view.accepted {
         match view.messages.get(message) {
@@ -108,6 +111,7 @@ pub(super) fn one_message_a_key(view: &View<'_>, findings: &mut Findings) {
     for ((_, key), told) in &by_key {
         answers_agree(key, told, findings);
     }
+    refused_is_not_stored(view, &by_key, findings);
     // Also what nobody was told of: a repetition that was taken for something new, its first answer lost.
     let mut stored: BTreeMap<(&str, &str), Vec<&StoredMessage>> = BTreeMap::new();
     for message in &view.ledgers.store.messages {
@@ -130,6 +134,37 @@ pub(super) fn one_message_a_key(view: &View<'_>, findings: &mut Findings) {
         }
     }
     one_message_an_event_id(view, findings);
+}
+
+fn refused_is_not_stored(
+    view: &View<'_>,
+    by_key: &BTreeMap<(&str, &str), Vec<&Told>>,
+    findings: &mut Findings,
+) {
+    let bodies: HashMap<(&str, &str), &str> = view
+        .ledgers
+        .store
+        .messages
+        .iter()
+        .filter_map(|message| Some(((&*message.app, message.body_hash.as_deref()?), &*message.id)))
+        .collect();
+    for ((app, key), told) in by_key {
+        let refused = told.iter().find_map(|one| refusal(one).map(|status| (*one, status)));
+        if let Some((one, status)) = refused
+            && let Some(message) = bodies.get(&(*app, &*one.body_hash))
+        {
+            let saw = format!("key {key} was refused with {status}, and its message is stored");
+            found(findings, Invariant::I7, message, saw);
+        }
+    }
+}
+
+/// A status that says that nothing was done, and that asking again is of no use.
+fn refusal(told: &Told) -> Option<u16> {
+    match told.answer {
+        Answer::Refused(status) if (400..500).contains(&status) && status != TOO_MANY => Some(status),
+        _ => None,
+    }
 }
 
 fn answers_agree(key: &str, told: &[&Told], findings: &mut Findings) {
