@@ -14,7 +14,7 @@ use posthaste_core::dice::TestDice;
 use posthaste_core::id::{AppId, MessageId};
 use posthaste_store::conformance::World;
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
-use posthaste_store::{ChangeError, History as _, Store, StoreError};
+use posthaste_store::{ChangeError, Store, StoreError};
 
 /// The longest that a store may need to find out that its disk is back, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(10);
