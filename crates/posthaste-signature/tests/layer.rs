@@ -10,7 +10,7 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use hmac::{Hmac, KeyInit as _, Mac};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -93,6 +93,31 @@ async fn a_body_beyond_the_limit_is_refused_whether_its_length_is_told_or_not() 
         assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(said, "the body is larger than 1024 bytes");
     }
+}
+
+/// A byte, and the buffer that it holds in memory.
+struct Piece(u8, #[expect(dead_code, reason = "held, and counted")] Arc<()>);
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        std::slice::from_ref(&self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_byte_by_byte_is_verified_and_holds_no_buffer_for_each() {
+    let body = "{\"a\":[1,2,3]}".repeat(50);
+    let (buffers, most) = (Arc::new(()), Arc::new(AtomicI64::new(0)));
+    let (held, seen) = (Arc::clone(&buffers), Arc::clone(&most));
+    let pieces = stream::iter(body.clone().into_bytes()).map(move |byte| {
+        seen.fetch_max(i64::try_from(Arc::strong_count(&held)).unwrap() - 2, Ordering::Relaxed);
+        Ok::<_, Infallible>(Bytes::from_owner(Piece(byte, Arc::clone(&held))))
+    });
+    let tag = hex(&mac(&[body.as_bytes()]));
+    let request = Request::post("/in/github").header("x-hub-signature-256", format!("sha256={tag}"));
+    let answer = ask(layer("github"), request.body(Body::from_stream(pieces)).unwrap()).await;
+    assert_eq!(answer, (StatusCode::OK, format!("1 {body}")));
+    assert!(most.load(Ordering::Relaxed) <= 1, "{most:?} buffers were held at once");
 }
 
 #[tokio::test]

@@ -28,12 +28,12 @@
 use std::error::Error;
 use std::fmt;
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -235,13 +235,26 @@ where
     if body.size_hint().lower() > u64::try_from(bytes_max).unwrap_or(u64::MAX) {
         return Err(too_large());
     }
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => {
-            Err(Instead::Unread(StatusCode::BAD_REQUEST, "the body could not be read to its end".to_owned()))
+    let mut body = pin!(Limited::new(body, bytes_max));
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                return too_large();
+            }
+            Instead::Unread(StatusCode::BAD_REQUEST, "the body could not be read to its end".to_owned())
+        })?;
+        let Ok(mut piece) = frame.into_data() else { continue };
+        let piece = piece.copy_to_bytes(piece.remaining());
+        if first.is_empty() && all.is_empty() {
+            first = piece;
+            continue;
         }
+        // Copied: each piece holds a buffer of its connection, which is far larger if the body comes byte by byte.
+        all.extend_from_slice(&mem::take(&mut first));
+        all.extend_from_slice(&piece);
     }
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
