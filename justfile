@@ -18,6 +18,15 @@ abort-matrix *args:
     cp target/debug/posthaste target/posthaste-faults
     cargo run -p posthaste-trials -- matrix --binary target/posthaste-faults {{args}}
 
+# Cuts the power at so many instants of a run, and lets so many faults of the disk come and go: `just disk-test 5000 500 7`.
+disk-test cuts="2000" faults="200" seed="1":
+    cargo build --bin posthaste
+    cargo build --bin posthaste --features faults --target-dir target/faults
+    POSTHASTE_BIN="$PWD/target/debug/posthaste" POSTHASTE_FAULTS_BIN="$PWD/target/faults/debug/posthaste" \
+        POWER_CUTS={{cuts}} POWER_SEED={{seed}} DISK_ROUNDS={{faults}} DISK_SEED={{seed}} \
+        target/test-env/python-1/bin/python -m pytest -q -rP -p no:cacheprovider \
+        e2e/python/test_power_loss.py e2e/python/test_disk.py
+
 bench *args:
     cargo run --release -- bench {{args}}
 
