@@ -191,6 +191,43 @@ def test_a_page_that_a_receiver_answered_with_is_shown_as_text_in_json(server, r
         assert "x-content-type-options: nosniff" in headers
 
 
+def test_whoever_guesses_tokens_is_soon_refused_unheard(tmp_path):
+    server = Server(tmp_path / "guessed").prepare()
+    good = server.token
+
+    def guess(number):
+        server.token = f"phk_{number:064x}"
+        return server.ask("GET", "/api/v1/app")
+
+    answers = [guess(number) for number in range(200)]
+    assert {status for status, _ in answers} == {401, 429}
+    assert all("retry-after: " in answer.lower() for status, answer in answers if status == 429)
+    server.token = good
+    assert server.status("GET", "/api/v1/app") == 200, "who holds a token is heard all the same"
+    server.stop()
+
+
+def test_more_than_its_rate_is_refused_to_a_token_and_nothing_of_it_is_done(tmp_path, receiver):
+    server = Server(tmp_path / "rate").prepare()
+    made(server, "/api/v1/app/a/endpoint", url=receiver.url, uid="r")
+    message = made(server, "/api/v1/app/a/msg", eventType="a.b", payload={})["id"]
+    server.stop()
+    server = Server(server.data_dir, POSTHASTE_TOKEN_RATE="20")
+    storms = ((f"/api/v1/app/a/msg/{message}/endpoint/r/resend", ""), ("/api/v1/app/a/msg", BODY))
+    taken = {}
+    for path, body in storms:
+        answers = [server.ask("POST", path, body) for _ in range(200)]
+        assert {status for status, _ in answers} <= {202, 409, 429}
+        refused = [answer for status, answer in answers if status == 429]
+        assert refused and all("retry-after: " in answer.lower() for answer in refused)
+        taken[path] = sum(status == 202 for status, _ in answers)
+    server.stop()
+    server = Server(server.data_dir)
+    messages = server.json("GET", "/api/v1/app/a/msg?limit=250")[1]["data"]
+    assert len(messages) == 1 + taken["/api/v1/app/a/msg"]
+    server.stop()
+
+
 class OnAFullDisk(Server):
     """A server whose files may grow by this many bytes and no more: beyond it a write fails, as on a full disk."""
 
