@@ -58,8 +58,10 @@ impl Reply {
 pub enum FailureKind {
     /// The address rule forbids the target. Says nothing of what listens there.
     BlockedTarget,
-    /// The name could not be resolved.
+    /// The name has no address.
     Dns,
+    /// Our resolver did not answer, or said that it cannot: says nothing of the endpoint.
+    Resolver,
     /// Nothing took the connection.
     Connect,
     /// The TLS handshake failed.
@@ -80,6 +82,7 @@ impl FailureKind {
         match self {
             Self::BlockedTarget => "blocked_target",
             Self::Dns => "dns",
+            Self::Resolver => "resolver",
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
@@ -94,6 +97,7 @@ impl FailureKind {
         let all = [
             Self::BlockedTarget,
             Self::Dns,
+            Self::Resolver,
             Self::Connect,
             Self::Tls,
             Self::Timeout,

@@ -1,6 +1,6 @@
 //! When an endpoint is given up on: after days without one success, or at once when it says that it is gone.
 
-use crate::attempt::Outcome;
+use crate::attempt::{FailureKind, Outcome};
 use crate::limits::FAILING_BEFORE_DISABLE;
 use crate::time::Timestamp;
 
@@ -18,15 +18,23 @@ pub fn after(outcome: &Outcome, failing_since: Option<Timestamp>, now: Timestamp
     if outcome.is_success() {
         return Health { failing_since: None, disable: false };
     }
+    if is_our_trouble(outcome) {
+        return Health { failing_since, disable: false };
+    }
     let since = failing_since.unwrap_or(now);
     let disable = outcome.status_code() == 410 || now.since(since) >= FAILING_BEFORE_DISABLE;
     Health { failing_since: Some(since), disable }
 }
 
+/// What failed before anything could be said of the endpoint.
+fn is_our_trouble(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Resolver)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attempt::{Failure, FailureKind, Reply};
+    use crate::attempt::{Failure, Reply};
     use bytes::Bytes;
     use std::time::Duration;
 
@@ -49,6 +57,14 @@ mod tests {
         let saturday = MONDAY.later(Duration::from_hours(120));
         assert!(after(&failed(), first.failing_since, saturday).disable);
         assert_eq!(after(&replied(204), first.failing_since, friday).failing_since, None);
+    }
+
+    #[test]
+    fn a_resolver_that_is_away_says_nothing_of_an_endpoint() {
+        let away = Outcome::Failed(Failure { kind: FailureKind::Resolver, detail: String::new() });
+        assert_eq!(after(&away, None, MONDAY), Health { failing_since: None, disable: false });
+        let years = MONDAY.later(Duration::from_hours(20_000));
+        assert_eq!(after(&away, Some(MONDAY), years), Health { failing_since: Some(MONDAY), disable: false });
     }
 
     #[test]

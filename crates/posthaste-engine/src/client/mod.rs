@@ -13,6 +13,7 @@ mod route;
 mod tls;
 mod wire;
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -195,10 +196,13 @@ impl Shared {
         progress.enter(Phase::Preparing);
         match looked_up {
             Ok(Ok(answers)) => Ok(answers),
-            Ok(Err(error)) => {
-                Err(failure(FailureKind::Dns, format!("its name could not be looked up: {error}")))
+            Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {
+                Err(failure(FailureKind::Dns, format!("its name has no address: {error}")))
             }
-            Err(_) => Err(failure(FailureKind::Timeout, "its name was not found within 5 s")),
+            Ok(Err(error)) => {
+                Err(failure(FailureKind::Resolver, format!("its name could not be looked up: {error}")))
+            }
+            Err(_) => Err(failure(FailureKind::Resolver, "its name was not found within 5 s")),
         }
     }
 }

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 /// Looks up names.
 #[async_trait]
 pub trait Resolver: Send + Sync {
-    /// All addresses of a name, in the order in which they should be tried.
+    /// All addresses of a name, in the order in which they should be tried. [`NotFound`](io::ErrorKind::NotFound): there
+    /// is no such name, or it has no address; any other error is trouble of the resolver's own.
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
@@ -22,7 +23,23 @@ const ANSWER_KEPT: Duration = Duration::from_secs(30);
 /// Names that are remembered; past that the old ones are forgotten, and if none is old, all.
 const NAMES_MAX: usize = 10_000;
 
-type Answer = Result<Vec<IpAddr>, String>;
+type Answer = Result<Vec<IpAddr>, (io::ErrorKind, String)>;
+
+/// What `getaddrinfo` says of a name that it knows not to have an address, in the words of glibc, musl and macOS: the
+/// standard library passes on no code.
+const NOT_FOUND: [&str; 5] = [
+    "Name or service not known",
+    "No address associated with hostname",
+    "Name does not resolve",
+    "Name has no usable address",
+    "nodename nor servname provided, or not known",
+];
+
+fn told(error: &io::Error) -> (io::ErrorKind, String) {
+    let text = error.to_string();
+    let is_known = NOT_FOUND.iter().any(|said| text.contains(said));
+    (if is_known { io::ErrorKind::NotFound } else { io::ErrorKind::Other }, text)
+}
 
 /// One lookup that all who ask meanwhile wait for. It runs to its end even if they all leave: a name server that
 /// hangs holds one thread for a name, not one for each attempt.
@@ -73,7 +90,7 @@ impl SystemResolver {
         tokio::spawn(async move {
             let found = tokio::net::lookup_host((host, 0)).await;
             let found = found.map(|sockets| sockets.map(|socket| socket.ip()).collect());
-            tell.send_replace(Some(found.map_err(|error| error.to_string())));
+            tell.send_replace(Some(found.map_err(|error| told(&error))));
         });
         answer
     }
@@ -86,8 +103,8 @@ impl Resolver for SystemResolver {
         let answer = answer.wait_for(Option::is_some).await.map_err(io::Error::other)?;
         match &*answer {
             Some(Ok(addresses)) => Ok(addresses.clone()),
-            Some(Err(error)) => Err(io::Error::other(error.clone())),
-            None => Err(io::ErrorKind::NotFound.into()),
+            Some(Err((kind, error))) => Err(io::Error::new(*kind, error.clone())),
+            None => Err(io::Error::other("the lookup was given up")),
         }
     }
 }
@@ -100,6 +117,18 @@ mod tests {
     async fn localhost_is_found_as_the_machine_finds_it() {
         let addresses = SystemResolver::new().resolve("localhost").await.unwrap();
         assert!(!addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_told_from_a_resolver_in_trouble() {
+        let says =
+            |text: &str| told(&io::Error::other(format!("failed to lookup address information: {text}"))).0;
+        for text in NOT_FOUND {
+            assert_eq!(says(text), io::ErrorKind::NotFound, "{text}");
+        }
+        for text in ["Temporary failure in name resolution", "Try again", "System error"] {
+            assert_eq!(says(text), io::ErrorKind::Other, "{text}");
+        }
     }
 
     #[tokio::test]

@@ -199,7 +199,7 @@ async fn a_name_without_an_answer_fails_closed() {
     let failure = failed(failing.send(post(url)).await);
     assert_eq!(
         (failure.kind, &*failure.detail),
-        (FailureKind::Dns, "its name could not be looked up: server failure")
+        (FailureKind::Resolver, "its name could not be looked up: server failure")
     );
 
     let empty = client();
@@ -219,5 +219,9 @@ async fn a_resolver_that_hangs_gets_five_seconds() {
     let request = Outbound { timeout: std::time::Duration::from_secs(30), ..post("http://hook.example/") };
     let sent = hanging.send(request).await;
     assert_eq!(sent.timing.total.as_secs(), 5);
-    assert_eq!(failed(sent).detail, "its name was not found within 5 s");
+    let failure = failed(sent);
+    assert_eq!(
+        (failure.kind, &*failure.detail),
+        (FailureKind::Resolver, "its name was not found within 5 s")
+    );
 }
