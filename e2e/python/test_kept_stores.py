@@ -1,5 +1,7 @@
 """A store that an earlier version wrote still opens: everything is read, what waits goes out, signatures hold."""
 
+import os
+import signal
 import sqlite3
 import subprocess
 
@@ -143,3 +145,25 @@ def test_a_newer_store_is_refused_by_every_command_and_not_touched(tmp_path, rec
     assert done.returncode == 2
     assert "the store has schema 99, this version knows up to 3: use a newer posthaste" in done.stderr
     assert kept.all("SELECT max(number) FROM migration") == [(99,)]
+
+
+FAULTS_BIN = os.environ.get("POSTHASTE_FAULTS_BIN")
+
+
+@pytest.mark.skipif(not FAULTS_BIN, reason="needs a binary with the feature faults, in POSTHASTE_FAULTS_BIN")
+@pytest.mark.parametrize("name", ["schema-1", "schema-2"])
+@pytest.mark.parametrize("point", ["migrate.half_applied", "migrate.applied"])
+def test_a_migration_that_dies_half_way_leaves_the_old_schema(tmp_path, receivers, name, point):
+    kept = Kept(name, tmp_path / "data", receivers)
+    schema = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
+    before = kept.all(schema)
+    command = [FAULTS_BIN, "token", "list", "--data-dir", str(kept.database.parent)]
+    env = {"POSTHASTE_MAIN_SECRET": MAIN_SECRET}
+    fault = {"POSTHASTE_FAULT": f"{point}=abort"}
+    died = subprocess.run(command, env=env | fault, capture_output=True, text=True, timeout=20)
+    assert died.returncode == -signal.SIGABRT, died
+    assert kept.all(schema) == before
+    assert kept.all("SELECT max(number) FROM migration") == [(kept.facts["schema"],)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    assert kept.all("SELECT max(number) FROM migration") == [(3,)]
