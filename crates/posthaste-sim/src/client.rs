@@ -25,6 +25,8 @@ pub(crate) const EVENT_TYPES: [&str; 3] = ["user.created", "user.deleted", "invo
 const TRIES_MAX: u32 = 40;
 /// Of a hundred answers, so many never reach the client.
 const ANSWERS_LOST: usize = 4;
+/// The same of those that a process gave at the moment of its death.
+const LAST_WORDS_LOST: usize = 50;
 
 /// A message that a client wants to send.
 pub(crate) struct Ask {
@@ -159,7 +161,8 @@ impl World {
     /// A request was answered.
     pub(crate) fn hears(&mut self, try_number: u64, taken: &Taken) {
         let Some(one) = self.tries.remove(&try_number) else { return };
-        let lost = self.dice.chance(ANSWERS_LOST);
+        let dying = self.doom.is_dead();
+        let lost = self.dice.chance(if dying { LAST_WORDS_LOST } else { ANSWERS_LOST });
         let answer = match taken {
             _ if lost => Answer::Unknown,
             Ok(message) => {
@@ -168,7 +171,7 @@ impl World {
             }
             Err(ChangeError::Taken(_)) => Answer::Refused(409),
             // A process that died has no answer; one that lives says 503.
-            Err(_) if self.doom.is_dead() => Answer::Unknown,
+            Err(_) if dying => Answer::Unknown,
             Err(_) => Answer::Refused(503),
         };
         self.tell(&one, answer);

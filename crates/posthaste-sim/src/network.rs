@@ -41,7 +41,7 @@ pub(crate) enum Answer {
     /// Takes it, sends the head of its answer, and no more.
     HeadThenHangs,
     /// Takes it, and its answer is lost.
-    AnswerLost,
+    GoesSilent,
     /// Takes it, and answers when nobody waits any more.
     TooLate,
 }
@@ -90,7 +90,7 @@ impl Mood {
                 22..28 => Answer::Refuses,
                 28..31 => Answer::Hangs,
                 31..34 => Answer::HeadThenHangs,
-                34..37 => Answer::AnswerLost,
+                34..37 => Answer::GoesSilent,
                 37..39 => Answer::TooLate,
                 _ => Answer::Status(410),
             },
@@ -209,7 +209,7 @@ impl Network {
             Answer::Status(status) => (Some(status), false),
             Answer::Asks(_) => (Some(429), false),
             Answer::Hangs => (None, true),
-            Answer::HeadThenHangs | Answer::AnswerLost | Answer::TooLate => (Some(200), true),
+            Answer::HeadThenHangs | Answer::GoesSilent | Answer::TooLate => (Some(200), true),
             Answer::Refuses => return answer,
         };
         let endpoint = endpoint.to_string();
@@ -253,7 +253,7 @@ impl Network {
             Answer::Status(status) => replied(status, None),
             Answer::Asks(wish) => replied(429, Some(wish)),
             Answer::Refuses => failed(FailureKind::Connect),
-            Answer::AnswerLost => failed(FailureKind::Broken),
+            Answer::GoesSilent => failed(FailureKind::Broken),
             Answer::Hangs | Answer::HeadThenHangs | Answer::TooLate => {
                 if answer == Answer::HeadThenHangs {
                     posthaste_fault::hit("send.head_received");

@@ -71,7 +71,7 @@ impl Node {
             (store, engines)
         };
         let (store, engines) = match catch_unwind(AssertUnwindSafe(begin)) {
-            Ok(begun) => begun,
+            Ok(started) => started,
             Err(why) if doom::is_death(&*why) => return None,
             Err(why) => resume_unwind(why),
         };

@@ -84,7 +84,8 @@ pub(crate) struct Asked {
 impl World {
     /// Asks for `action` on endpoint `number`; nothing happens while there is no process.
     pub(crate) fn act(&mut self, action: Action, number: usize) {
-        if self.node.is_none() || self.is_draining() || self.endpoints[number].deleted {
+        let about_endpoint = !matches!(action, Action::Resend | Action::Pause | Action::Resume);
+        if self.node.is_none() || self.is_draining() || (about_endpoint && self.endpoints[number].deleted) {
             return;
         }
         let steady = self.around.time.now(Face::Steady);

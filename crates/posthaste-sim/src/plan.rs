@@ -119,7 +119,8 @@ impl Plan {
         plan.moods(&dice);
         plan.actions(&dice);
         plan.deaths(&dice);
-        if dice.chance(30) {
+        // Two engines of one process would both tell the store of the same jump.
+        if plan.engines == 1 && dice.chance(35) {
             plan.jumps(&dice);
         }
         if plan.engines == 2 {

@@ -17,6 +17,8 @@ use posthaste_engine::Timer;
 pub(crate) enum Face {
     /// Runs evenly: networks, and the ledgers of the trial.
     Steady,
+    /// The same, for the rounds of the engine: nobody minds if they come late.
+    Rounds,
     /// What the product reads; it may jump.
     Wall,
 }
@@ -28,14 +30,17 @@ struct Hands {
     /// What the wall clock shows beyond the steady one, in microseconds.
     ahead: i64,
     steady_sleepers: Sleepers,
+    round_sleepers: Sleepers,
     wall_sleepers: Sleepers,
+    /// How often the wall clock was set back.
+    setbacks: u64,
     number: u64,
 }
 
 impl Hands {
     fn now(&self, face: Face) -> Timestamp {
         match face {
-            Face::Steady => self.steady,
+            Face::Steady | Face::Rounds => self.steady,
             Face::Wall => Timestamp::from_micros(self.steady.as_micros() + self.ahead),
         }
     }
@@ -43,6 +48,7 @@ impl Hands {
     fn sleepers(&mut self, face: Face) -> &mut Sleepers {
         match face {
             Face::Steady => &mut self.steady_sleepers,
+            Face::Rounds => &mut self.round_sleepers,
             Face::Wall => &mut self.wall_sleepers,
         }
     }
@@ -57,7 +63,9 @@ impl Time {
             steady: at,
             ahead: 0,
             steady_sleepers: Sleepers::new(),
+            round_sleepers: Sleepers::new(),
             wall_sleepers: Sleepers::new(),
+            setbacks: 0,
             number: 0,
         })))
     }
@@ -93,14 +101,20 @@ impl Time {
 
     /// Lets the wall clock jump.
     pub(crate) fn jump(&self, by_micros: i64) {
-        self.hands().ahead += by_micros;
+        let mut hands = self.hands();
+        hands.ahead += by_micros;
+        // Set back: whoever waits looks again.
+        let woken = if by_micros < 0 { std::mem::take(&mut hands.wall_sleepers) } else { Sleepers::new() };
+        hands.setbacks += u64::from(by_micros < 0);
+        drop(hands);
+        woken.into_values().for_each(Waker::wake);
         self.wake();
     }
 
     fn wake(&self) {
         let mut due = Vec::new();
         let mut hands = self.hands();
-        for face in [Face::Steady, Face::Wall] {
+        for face in [Face::Steady, Face::Rounds, Face::Wall] {
             let now = hands.now(face);
             while let Some(first) = hands.sleepers(face).first_entry().filter(|first| first.key().0 <= now) {
                 due.push(first.remove());
@@ -111,7 +125,8 @@ impl Time {
     }
 
     pub(crate) fn sleep(self: &Arc<Self>, face: Face, until: Timestamp) -> Sleep {
-        Sleep { time: Arc::clone(self), face, until, number: None }
+        let setbacks = self.hands().setbacks;
+        Sleep { time: Arc::clone(self), face, until, setbacks, number: None }
     }
 
     pub(crate) fn sleep_for(self: &Arc<Self>, time: Duration) -> Sleep {
@@ -124,6 +139,7 @@ pub(crate) struct Sleep {
     time: Arc<Time>,
     face: Face,
     until: Timestamp,
+    setbacks: u64,
     number: Option<u64>,
 }
 
@@ -133,7 +149,8 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let time = Arc::clone(&self.time);
         let mut hands = time.hands();
-        if hands.now(self.face) >= self.until {
+        let set_back = self.face == Face::Wall && hands.setbacks != self.setbacks;
+        if set_back || hands.now(self.face) >= self.until {
             return Poll::Ready(());
         }
         let number = self.number.unwrap_or_else(|| {
@@ -187,8 +204,18 @@ impl Clock for NodeClock {
 
 #[async_trait]
 impl Timer for NodeClock {
+    fn both(&self) -> (Duration, Timestamp) {
+        (self.time.now(Face::Steady).since(Timestamp::EPOCH), self.now())
+    }
+
     async fn sleep_until(&self, at: Timestamp) {
         self.time.sleep(Face::Wall, at).await;
+        self.thawed().await;
+    }
+
+    async fn sleep_for(&self, time: Duration) {
+        let until = self.time.now(Face::Rounds).later(time);
+        self.time.sleep(Face::Rounds, until).await;
         self.thawed().await;
     }
 }

@@ -1,9 +1,11 @@
 //! What came of a seed: the judge's word on the four ledgers, and the simulation's own on leases and times.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use posthaste_core::id::MessageId;
+use posthaste_core::time::Timestamp;
 use posthaste_trials::judge::{Dump, Ledgers, What, dump, judge, tally};
 
 use crate::book::open;
@@ -12,6 +14,9 @@ use crate::world::World;
 
 /// Attempts that a process makes at once: a crash can leave so many without a row.
 const WORKER_SLOTS: u32 = 2_048;
+const MICROS_PER_SECOND: i64 = 1_000_000;
+/// Clocks jump by whole hours here: what they show tells by how many.
+const HOUR_SECS: i64 = 3_600;
 
 /// What came of one seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,7 +62,10 @@ pub fn run(seed: u64) -> Verdict {
     };
     let mut findings = world.timing().findings();
     match dump(&file) {
-        Ok(dump) => ledgers.store = by_the_steady_clock(dump, &world),
+        Ok(dump) => {
+            ledgers.store = dump;
+            by_the_steady_clock(&mut ledgers, &world);
+        }
         Err(error) => findings.push(error.to_string()),
     }
     if !came_to_rest {
@@ -78,14 +86,28 @@ pub fn run(seed: u64) -> Verdict {
     }
 }
 
-/// Messages were accepted when they were asked for, by the clock of the ledgers: the product's may have jumped. Those that
-/// nobody asked for, the product's own, have no instant there: endpoints are held to nothing for them.
-fn by_the_steady_clock(mut dump: Dump, world: &World) -> Dump {
-    for message in &mut dump.messages {
+/// Brings what the product wrote by its own clock, which may have jumped, to the clock of the ledgers.
+///
+/// Messages were accepted when they were asked for. Those that nobody asked for, the product's own, have no instant there:
+/// endpoints are held to nothing for them. An attempt began at the time of the request that it says it sent.
+fn by_the_steady_clock(ledgers: &mut Ledgers, world: &World) {
+    for message in &mut ledgers.store.messages {
         let made = MessageId::parse(&message.id).and_then(|id| world.made.get(&id).copied());
-        message.created_at = made.map_or(i64::MIN, |at| at.as_micros());
+        message.created_at = made.map_or(i64::MIN, Timestamp::as_micros);
     }
-    dump
+    let mut ahead = HashMap::new();
+    for got in &mut ledgers.got {
+        // What the wall showed when it was sent, beyond when it came, to the next whole hour.
+        let wall = got.timestamp;
+        let hours = (wall - got.at.div_euclid(MICROS_PER_SECOND) + HOUR_SECS / 2).div_euclid(HOUR_SECS);
+        got.timestamp -= hours * HOUR_SECS;
+        ahead.insert((&got.message, &got.endpoint, wall), hours * HOUR_SECS * MICROS_PER_SECOND);
+    }
+    for attempt in &mut ledgers.store.attempts {
+        let wall = attempt.started_at.div_euclid(MICROS_PER_SECOND);
+        let by = ahead.get(&(&attempt.message, &attempt.endpoint, wall));
+        attempt.started_at -= by.copied().unwrap_or_default();
+    }
 }
 
 /// A directory in memory, where there is such a thing; gone when the seed is judged.

@@ -134,6 +134,10 @@ impl Queue for Watched {
         self.queue.forget(before, now).await
     }
 
+    async fn clock_was_set(&self, unset: Timestamp, set: Timestamp) -> Result<(), StoreError> {
+        self.queue.clock_was_set(unset, set).await
+    }
+
     fn backlog(&self) -> Backlog {
         self.queue.backlog()
     }
