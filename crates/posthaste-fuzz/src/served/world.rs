@@ -1,6 +1,7 @@
 //! A Posthaste without an engine, with an app, an endpoint, an event type and sources.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
-use posthaste_core::dice::{TestDice, roll};
+use posthaste_core::dice::TestDice;
 use posthaste_core::id::TokenId;
 use posthaste_core::target::TargetPolicy;
 use posthaste_core::tenant::Scope;
@@ -139,17 +140,20 @@ impl World {
     }
 }
 
+/// A store in a folder that is named after this process: nothing ends a world, so the next one clears what ended ones left.
 fn open(dice: &Arc<TestDice>) -> Arc<SqliteStore> {
-    let unique: [u8; 4] = roll(&**dice);
-    let dir = std::env::temp_dir().join(format!("posthaste-fuzz-{}-{unique:02x?}", std::process::id()));
+    let worlds = std::env::temp_dir().join("posthaste-fuzz");
+    for world in std::fs::read_dir(&worlds).into_iter().flatten().flatten() {
+        if !Path::new("/proc").join(world.file_name()).exists() {
+            let _ = std::fs::remove_dir_all(world.path());
+        }
+    }
+    let dir = worlds.join(std::process::id().to_string());
     std::fs::create_dir_all(&dir).expect("a folder");
     let main_secret = "main".to_owned().into();
     let options =
         SqliteOptions { path: dir.join("posthaste.db"), main_secret, dice: dice.clone(), serving: true };
-    let store = SqliteStore::open(options).expect("a store");
-    // It is open, and needs no name any more.
-    let _ = std::fs::remove_dir_all(dir);
-    store
+    SqliteStore::open(options).expect("a store")
 }
 
 fn state(store: &Arc<SqliteStore>, clock: &Arc<TestClock>, dice: &Arc<TestDice>) -> ApiState {

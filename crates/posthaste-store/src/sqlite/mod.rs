@@ -1,5 +1,6 @@
 //! The embedded store: one SQLite file, one thread that writes, a few connections that read.
 
+mod clock;
 pub mod copy;
 mod directory;
 mod files;

@@ -16,7 +16,7 @@ use posthaste_fault::{Bug, planted, point};
 use rusqlite::{Connection, params};
 
 use super::writer::Work;
-use super::{SqliteStore, jobs, record, retention, rows};
+use super::{SqliteStore, clock, jobs, record, retention, rows};
 use crate::error::{ChangeError, StoreError};
 use crate::queue::{Backlog, Commits, Forgotten, HandOver, NewRecover, Queue, Record, Recorded};
 
@@ -111,7 +111,7 @@ impl Queue for SqliteStore {
     }
 
     async fn clock_was_set(&self, unset: Timestamp, set: Timestamp) -> Result<(), StoreError> {
-        self.writer.run(move |work| clock_was_set(work, unset, set)).await
+        self.writer.run(move |work| clock::was_set(work, unset, set)).await
     }
 
     fn backlog(&self) -> Backlog {
@@ -241,16 +241,6 @@ fn release(work: &mut Work<'_>, key: DeliveryKey, lease: Lease, now: Timestamp) 
         work.effects.in_flight_delta -= 1;
         work.effects.due.push((key.endpoint, now));
     }
-    Ok(())
-}
-
-fn clock_was_set(work: &mut Work<'_>, unset: Timestamp, set: Timestamp) -> Result<(), StoreError> {
-    let by = set.as_micros().saturating_sub(unset.as_micros());
-    let sql = "UPDATE endpoint SET failing_since = failing_since + ?1 WHERE failing_since IS NOT NULL";
-    work.conn.prepare_cached(sql)?.execute([by])?;
-    let sql = "UPDATE delivery SET lease_until = lease_until + ?1 WHERE state = 1";
-    work.conn.prepare_cached(sql)?.execute([by])?;
-    work.memo.clear();
     Ok(())
 }
 

@@ -1,21 +1,22 @@
 //! One thread writes. Commands that wait while it commits become the next transaction: group commit, without a timer.
 
+mod command;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use posthaste_core::delivery::{Claimed, Lease};
 use posthaste_core::dice::{Dice, roll};
-use posthaste_core::id::EndpointId;
-use posthaste_core::time::Timestamp;
 use posthaste_fault::{Bug, planted, point};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use self::command::{Command, Committed, Task};
+pub(super) use self::command::{Effects, Engine, Work};
 use super::Workers;
-use super::health::{self, Health};
+use super::health::Health;
 use super::memo::Memo;
 use crate::error::StoreError;
 use crate::queue::{Backlog, Commits, HandOver};
@@ -25,87 +26,6 @@ use crate::seal::Vault;
 const BATCH_MAX: usize = 1_024;
 /// Commands that wait; past that callers do.
 const WAITING_MAX: usize = 16_384;
-
-/// What a command wants done once its transaction is on disk.
-#[derive(Default)]
-pub(super) struct Effects {
-    pub(super) claimed: Vec<Claimed>,
-    pub(super) due: Vec<(EndpointId, Timestamp)>,
-    pub(super) job: bool,
-    pub(super) source_changed: bool,
-    pub(super) waiting_delta: i64,
-    pub(super) in_flight_delta: i64,
-}
-
-/// The engine that takes new deliveries, and for how long they are leased to it.
-pub(super) type Engine = Option<(Arc<dyn HandOver>, Duration)>;
-
-/// What a command works with: one open transaction, and what outlives it.
-pub(super) struct Work<'a> {
-    pub(super) conn: &'a Connection,
-    pub(super) memo: &'a mut Memo,
-    pub(super) vault: &'a Vault,
-    pub(super) dice: &'a dyn Dice,
-    pub(super) engine: &'a Engine,
-    pub(super) effects: &'a mut Effects,
-    lease_token: &'a mut i64,
-}
-
-impl Work<'_> {
-    /// A lease that nobody had before.
-    pub(super) fn lease(&mut self, lasts: Duration, now: Timestamp) -> Lease {
-        *self.lease_token = self.lease_token.wrapping_add(1) & i64::MAX;
-        Lease { token: *self.lease_token, until: now.later(lasts) }
-    }
-}
-
-/// One piece of work on the way to the writing thread.
-///
-/// It may run twice: when another command of its transaction fails after it wrote, the transaction is undone and
-/// each command gets one of its own.
-trait Command: Send {
-    /// Does its part of the transaction. `false`: it refused or failed.
-    fn run(&mut self, work: &mut Work<'_>) -> bool;
-
-    /// Tells the caller what came of it, or that the transaction did not take place.
-    fn answer(&mut self, committed: Committed);
-}
-
-/// Whether a transaction is on disk.
-type Committed = Result<(), Arc<StoreError>>;
-
-/// A command and its caller.
-struct Task<F, T, E> {
-    work: F,
-    result: Option<Result<T, E>>,
-    /// `None` once it was answered.
-    caller: Option<oneshot::Sender<Result<T, E>>>,
-}
-
-impl<F, T, E> Command for Task<F, T, E>
-where
-    F: FnMut(&mut Work<'_>) -> Result<T, E> + Send,
-    T: Send,
-    E: From<StoreError> + Send,
-{
-    fn run(&mut self, work: &mut Work<'_>) -> bool {
-        // If it panics, what it said the time before does not count.
-        self.result = None;
-        self.result.insert((self.work)(work)).is_ok()
-    }
-
-    fn answer(&mut self, committed: Committed) {
-        let Some(caller) = self.caller.take() else { return };
-        let result = match (self.result.take(), committed) {
-            // A refusal too: it may have seen what another command wrote and what is undone now.
-            (_, Err(error)) => Err(health::again(&error).into()),
-            (Some(result), Ok(())) => result,
-            (None, Ok(())) => Err(StoreError::Unavailable("the command panicked".into()).into()),
-        };
-        // Whoever asked may have gone away; what was committed stays committed.
-        let _ = caller.send(result);
-    }
-}
 
 /// The way to the writing thread.
 pub(super) struct Writer {
