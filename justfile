@@ -7,21 +7,21 @@ check:
 test:
     ./test
 
+# The binary with points at which a test may end it.
+binary-with-faults:
+    cargo build --bin posthaste --features faults --target-dir target/faults
+
 # Kills the server at random instants under load: just crash-test --seconds 3600 --seed 7
-crash-test *args:
-    cargo build --bin posthaste
-    cargo run -p posthaste-trials -- crash {{args}}
+crash-test *args: binary-with-faults
+    cargo run -p posthaste-trials -- crash --binary target/faults/debug/posthaste {{args}}
 
 # Lets the server die at every named point: just abort-matrix --only record.
-abort-matrix *args:
-    cargo build --bin posthaste --features faults
-    cp target/debug/posthaste target/posthaste-faults
-    cargo run -p posthaste-trials -- matrix --binary target/posthaste-faults {{args}}
+abort-matrix *args: binary-with-faults
+    cargo run -p posthaste-trials -- matrix --binary target/faults/debug/posthaste {{args}}
 
 # Cuts the power at so many instants of a run, and lets so many faults of the disk come and go: `just disk-test 5000 500 7`.
-disk-test cuts="2000" faults="200" seed="1":
+disk-test cuts="2000" faults="200" seed="1": binary-with-faults
     cargo build --bin posthaste
-    cargo build --bin posthaste --features faults --target-dir target/faults
     POSTHASTE_BIN="$PWD/target/debug/posthaste" POSTHASTE_FAULTS_BIN="$PWD/target/faults/debug/posthaste" \
         POWER_CUTS={{cuts}} POWER_SEED={{seed}} DISK_ROUNDS={{faults}} DISK_SEED={{seed}} \
         target/test-env/python-1/bin/python -m pytest -q -rP -p no:cacheprovider \
