@@ -186,11 +186,17 @@ impl Engine {
     pub async fn drain(&self) {
         self.stopping.send_replace(true);
         point!("drain.begun");
-        let claimed = self.lanes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).give_back();
-        self.release(claimed).await;
+        self.give_back().await;
         point!("drain.released");
         self.tasks.close();
         self.tasks.wait().await;
+        // A claim may have been under way: what it brought came after the others had gone back.
+        self.give_back().await;
+    }
+
+    async fn give_back(&self) {
+        let claimed = self.lanes().give_back();
+        self.release(claimed).await;
     }
 
     async fn release(&self, claimed: Vec<Claimed>) {

@@ -116,7 +116,7 @@ struct Posthaste {
     dice: Arc<TestDice>,
     environment: EnvironmentId,
     app: AppId,
-    _engine: Arc<Engine>,
+    engine: Arc<Engine>,
     dir: PathBuf,
 }
 
@@ -172,7 +172,7 @@ impl Posthaste {
             metadata: std::collections::BTreeMap::default(),
         };
         store.create_app(environment, new, false, clock.now()).await.unwrap();
-        Self { store, receivers, clock, dice, environment, app, _engine: engine, dir }
+        Self { store, receivers, clock, dice, environment, app, engine, dir }
     }
 
     fn owner(&self) -> Owner {
@@ -538,4 +538,23 @@ async fn an_attempt_that_cannot_be_recorded_is_not_made_again_until_it_can_and_i
     posthaste.settles_with_waiting(0).await;
     assert_eq!(posthaste.state(other).await, DeliveryState::Delivered);
     assert_eq!(posthaste.receivers.got("http://a/", 2).await.len(), 2, "one each");
+}
+
+#[tokio::test]
+async fn what_is_claimed_while_the_engine_drains_is_given_back() {
+    // The claim and the drain race: of so many rounds some have the claim in the middle of the drain.
+    for _ in 0..30 {
+        let posthaste = Posthaste::start().await;
+        let url = "https://a.example/";
+        let endpoint = posthaste.endpoint(&posthaste.owner(), url, None).await;
+        let message = posthaste.accepts("a.b").await;
+        posthaste.receivers.got(url, 1).await;
+        posthaste.settles_with_waiting(0).await;
+        let app = Reference::from(posthaste.app);
+        let (message, to) = (Reference::new(message.to_string()), Reference::new(endpoint.id.to_string()));
+        let now = posthaste.clock.now();
+        posthaste.store.resend(posthaste.environment, &app, &message, &to, now).await.unwrap();
+        posthaste.engine.drain().await;
+        assert_eq!(posthaste.store.backlog().in_flight_count, 0, "a lease was left behind");
+    }
 }
