@@ -222,9 +222,8 @@ impl World {
         let due = self.timing().next_due(time.now(Face::Wall)).map(|at| time.steady_of_wall(at));
         if self.is_busy() || (self.waits() && self.patience > 0) {
             self.patience = self.patience.saturating_sub(u32::from(!self.is_busy()));
-            let timers = [time.first_sleeper(Face::Wall), time.first_sleeper(Face::Rounds)];
-            let timer = timers.into_iter().flatten().min().map(|at| at.later(TIMERS_LATE));
-            next = [next, timer].into_iter().flatten().min();
+            let timer = time.first_sleeper(Face::Wall).map(|at| at.later(TIMERS_LATE));
+            next = [next, timer, time.first_sleeper(Face::Rounds)].into_iter().flatten().min();
         }
         if self.waits() {
             next = [next, due].into_iter().flatten().min();
