@@ -176,11 +176,6 @@ impl Network {
         });
     }
 
-    /// Enabled again: how long it has failed is forgotten.
-    pub(crate) fn forgives(&self, url: &str) {
-        self.with(url, |receiver| receiver.failing_since = None);
-    }
-
     /// Writes down what came, and says how it is answered.
     fn receive(&self, request: &Outbound) -> Answer {
         let (steady, wall) = (self.time.now(Face::Steady), self.time.now(Face::Wall));

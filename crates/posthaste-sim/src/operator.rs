@@ -279,9 +279,6 @@ impl World {
             }
             _ => false,
         };
-        if asked.action == Action::Enable {
-            self.around.network.forgives(&endpoint.url);
-        }
         if sure && !endpoint.deleted {
             let (id, app) = (endpoint.id.to_string(), self.owners[endpoint.owner].app().to_string());
             open(&self.around.book).surely(&id, &app, endpoint.event_types.as_deref(), steady);

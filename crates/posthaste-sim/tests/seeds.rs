@@ -30,6 +30,29 @@ fn a_seed_always_makes_the_same_trace() {
     assert_ne!(run(1).trace, run(8).trace);
 }
 
+/// A test each, so that they run side by side and each is bounded in time.
+macro_rules! seeds_hold_every_invariant {
+    ($($name:ident $seeds:literal)*) => {$(
+        #[test]
+        fn $name() {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste-sim"));
+            let ran = command.args(["--seeds", $seeds]).output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stdout);
+            assert!(ran.status.success(), "{said}");
+            print!("{said}");
+        }
+    )*};
+}
+
+seeds_hold_every_invariant! {
+    the_first_fifty_seeds_hold_every_invariant "0..50"
+    the_second_fifty_seeds_hold_every_invariant "50..100"
+    the_third_fifty_seeds_hold_every_invariant "100..150"
+    the_fourth_fifty_seeds_hold_every_invariant "150..200"
+    the_fifth_fifty_seeds_hold_every_invariant "200..250"
+    the_sixth_fifty_seeds_hold_every_invariant "250..300"
+}
+
 #[test]
 fn deliveries_written_after_their_message_are_found() {
     finds("fan-out-after-commit", "I1");
