@@ -121,7 +121,7 @@ pub trait Queue: Send + Sync {
     /// kept and the state is not touched.
     async fn record(&self, record: Record, now: Timestamp) -> Result<Recorded, StoreError>;
 
-    /// Gives claimed deliveries back untried.
+    /// Gives claimed deliveries back untried; they keep their place before what was accepted later.
     async fn release(&self, deliveries: Vec<(DeliveryKey, Lease)>, now: Timestamp) -> Result<(), StoreError>;
 
     /// Puts deliveries with an expired lease back into the queue; at most `limit`. Safe on every node at once.

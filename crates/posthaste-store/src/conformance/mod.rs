@@ -58,6 +58,7 @@ macro_rules! for_each_promise {
                 a_410_disables_the_endpoint_and_hints_at_what_waits_for_it
                 an_endpoint_that_fails_for_days_is_disabled_and_one_success_forgives
                 a_released_delivery_is_due_at_once_and_untried
+                what_is_given_back_keeps_its_place_before_what_was_accepted_later
                 an_expired_lease_goes_back_and_a_live_one_does_not
                 what_waits_for_a_disabled_endpoint_is_claimed_to_be_ended
                 what_waits_for_a_deleted_endpoint_is_claimed_to_be_ended

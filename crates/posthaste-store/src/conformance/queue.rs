@@ -320,6 +320,18 @@ pub async fn a_released_delivery_is_due_at_once_and_untried(world: World) {
     assert!(world.claims(endpoint).await.is_empty());
 }
 
+pub async fn what_is_given_back_keeps_its_place_before_what_was_accepted_later(world: World) {
+    let (app, endpoint) = app_and_endpoint(&world).await;
+    let first = world.accepts(app).await;
+    let claimed = world.claims_one(endpoint).await;
+    world.advance(LEASE / 4);
+    let second = world.accepts(app).await;
+    world.advance(LEASE / 4);
+    world.store.release(vec![(claimed.key(), claimed.lease)], world.now()).await.unwrap();
+    let order: Vec<_> = world.claims(endpoint).await.iter().map(|claimed| claimed.message.id).collect();
+    assert_eq!(order, [first, second]);
+}
+
 pub async fn an_expired_lease_goes_back_and_a_live_one_does_not(world: World) {
     let (app, endpoint) = app_and_endpoint(&world).await;
     world.accepts(app).await;

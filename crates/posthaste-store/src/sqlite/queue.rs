@@ -235,7 +235,9 @@ fn paused_endpoints(conn: &Connection) -> Result<HashSet<EndpointId>, StoreError
 fn release(work: &mut Work<'_>, key: DeliveryKey, lease: Lease, now: Timestamp) -> Result<(), StoreError> {
     let sql = "UPDATE delivery SET state = 0, due_at = ?4, lease_token = NULL, lease_until = NULL \
                WHERE message = ?1 AND endpoint = ?2 AND state = 1 AND lease_token = ?3";
-    let values = params![key.message.as_bytes(), key.endpoint.as_bytes(), lease.token, now.as_micros()];
+    // It has been due since it was accepted, and keeps its place before what came later.
+    let due = key.message.made_at().min(now).as_micros();
+    let values = params![key.message.as_bytes(), key.endpoint.as_bytes(), lease.token, due];
     if work.conn.prepare_cached(sql)?.execute(values)? == 1 {
         work.effects.waiting_delta += 1;
         work.effects.in_flight_delta -= 1;
