@@ -89,10 +89,8 @@ class Handler(Receiver):
 class Posthaste:
     """A running server on a store of its own."""
 
-    binary = BINARY
-
-    def __init__(self, data_dir, **settings):
-        self.data_dir = pathlib.Path(data_dir)
+    def __init__(self, data_dir, binary=BINARY, **settings):
+        self.data_dir, self.binary = pathlib.Path(data_dir), binary
         self.env = dict(os.environ)
         defaults = {
             "POSTHASTE_LISTEN": "127.0.0.1:0",

@@ -37,11 +37,8 @@ class Canaries:
 
     def __init__(self, data_dir, log_format):
         self.main, self.jwt = canary("main"), canary("jwt")
-        self.posthaste = Posthaste.__new__(Posthaste)
-        faults = {}
-        if FAULTS_BIN:
-            self.posthaste.binary, faults = FAULTS_BIN, {"POSTHASTE_FAULT": PANICS}
-        self.posthaste.__init__(
+        faults = {"binary": FAULTS_BIN, "POSTHASTE_FAULT": PANICS} if FAULTS_BIN else {}
+        self.posthaste = Posthaste(
             data_dir,
             POSTHASTE_MAIN_SECRET=self.main,
             POSTHASTE_JWT_SECRET=self.jwt,

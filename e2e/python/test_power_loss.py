@@ -123,11 +123,7 @@ class Recorded:
         self.in_memory = tempfile.mkdtemp(prefix="power-", dir="/dev/shm" if os.path.isdir("/dev/shm") else place)
         self.disk = Disk(place)
         self.disk.does("record")
-        known, conftest.BINARY = conftest.BINARY, binary
-        try:
-            server = self.disk.serve(POSTHASTE_RETRY_SCHEDULE="100ms,1s,1s", **settings)
-        finally:
-            conftest.BINARY = known
+        server = self.disk.serve(binary=binary, POSTHASTE_RETRY_SCHEDULE="100ms,1s,1s", **settings)
         load = Load(server, [f"{self.customer.url}/{n}" for n in range(ENDPOINTS)])
         self.began_ns = time.time_ns()
         load.run(self.disk, failing_syncs)
