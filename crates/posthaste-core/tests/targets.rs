@@ -156,3 +156,17 @@ fn an_allow_entry_is_a_network_an_address_or_a_name() {
         assert!(error.contains("must be a network"), "{bad}: {error}");
     }
 }
+
+#[test]
+fn a_url_that_is_too_long_once_it_is_spelled_out_is_refused_at_once() {
+    let policy = TargetPolicy::default();
+    let url = |letters: usize| format!("https://example.com/{}", "ü".repeat(letters));
+    // Six characters each, as it is sent: %C3%BC.
+    for letters in [1, 338, 339, 1_000] {
+        match Target::parse(&url(letters), &policy) {
+            Ok(target) => assert_eq!(Target::parse(target.url().as_str(), &policy), Ok(target)),
+            Err(error) => assert!(letters > 338, "{letters} letters: {error}"),
+        }
+    }
+    assert!(Target::parse(&url(338), &policy).is_ok());
+}

@@ -82,6 +82,10 @@ impl Target {
         }
         let after_scheme = text.split_once(':').map(|(_, rest)| rest);
         let url = Url::parse(text).map_err(|_| TargetError::NotAUrl("it cannot be parsed"))?;
+        // Its canonical spelling is the one that is kept, and read again for each delivery.
+        if url.as_str().len() > URL_LENGTH_MAX {
+            return Err(TargetError::TooLong);
+        }
         match url.scheme() {
             "https" => {}
             "http" if policy.https_only => return Err(TargetError::HttpsOnly),
