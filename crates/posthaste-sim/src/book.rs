@@ -8,7 +8,7 @@ use posthaste_core::time::Timestamp;
 use posthaste_trials::judge::{EndpointFact, Fault, Got, Told, What};
 
 /// How long what was seen of an endpoint may still be on its way into the store.
-const DOUBT_LASTS: Duration = Duration::from_secs(400);
+const DOUBT_LASTS: Duration = Duration::from_secs(1_200);
 /// Two things of one instant may have happened in either order.
 const INSTANT: Duration = Duration::from_micros(1);
 

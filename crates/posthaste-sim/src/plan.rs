@@ -111,7 +111,7 @@ impl Plan {
             span,
             messages,
             engines: if pauses && dice.chance(60) { 2 } else { 1 },
-            stalls: if pauses { 15 } else { 0 },
+            stalls: if pauses { 30 } else { 0 },
             small_lanes: dice.chance(30),
             events: Vec::new(),
         };
@@ -205,7 +205,7 @@ impl Plan {
 
     fn freezes(&mut self, dice: &Stream) {
         for _ in 0..=dice.below(4) {
-            let time = dice.between(Duration::from_secs(30), Duration::from_secs(240));
+            let time = dice.between(Duration::from_secs(30), Duration::from_secs(600));
             self.at_any_time(dice, Event::Freeze(time));
         }
     }

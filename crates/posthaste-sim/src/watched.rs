@@ -20,7 +20,7 @@ use crate::time::{Face, NodeClock, Time};
 use crate::timing::Timing;
 
 /// How long a record may be held up: most of such times are longer than a lease.
-const STALL: (Duration, Duration) = (Duration::from_secs(40), Duration::from_secs(200));
+const STALL: (Duration, Duration) = (Duration::from_secs(40), Duration::from_secs(600));
 
 /// A node's way to the queue.
 pub(crate) struct Watched {

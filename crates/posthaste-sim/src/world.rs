@@ -285,6 +285,6 @@ impl World {
             .retain(|_, event| matches!(event, Event::Ask(_) | Event::Start | Event::Act(Action::Make, _)));
         // A pause that nobody ends would keep deliveries for ever. Twice: the first may meet a process that leaves.
         self.act(Action::Resume, 0);
-        self.plan_in(Duration::from_secs(600), Event::Act(Action::Resume, 0));
+        self.plan_in(Duration::from_secs(1_200), Event::Act(Action::Resume, 0));
     }
 }
