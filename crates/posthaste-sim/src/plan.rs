@@ -14,7 +14,7 @@ const SPANS: [Duration; 5] = [
     Duration::from_secs(6 * 24 * 3600),
 ];
 /// Messages of one world.
-const MESSAGES: (usize, usize) = (120, 220);
+const MESSAGES: (usize, usize) = (70, 130);
 /// Endpoints that are there from the beginning, and all of them.
 pub(crate) const ENDPOINTS: (usize, usize) = (16, 20);
 /// The fault points that a world passes: at each of them it can die.
