@@ -5,18 +5,23 @@
 //! by them, [`History`] shows what happened. Whoever needs the store takes the narrowest port it can live with. SQL
 //! lives in this crate only; rules live in `posthaste-core`. No lock and no transaction is held across an `.await` of a caller.
 
+mod changes;
+mod columns;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod directory;
 pub mod error;
 pub mod history;
 pub mod intake;
+mod known;
 mod origin;
 pub mod page;
 pub mod queue;
+mod received;
 pub mod seal;
 pub mod source;
 pub mod sqlite;
+mod telling;
 
 pub use directory::Directory;
 pub use error::{ChangeError, StoreError};

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use posthaste_core::app::Reference;
 use posthaste_core::attempt::Trigger;
 use posthaste_core::delivery::Claimed;
 use posthaste_core::endpoint::Endpoint;
-use posthaste_core::fanout::wants;
 use posthaste_core::id::{AppId, ID_BYTES, Id, MessageId};
 use posthaste_core::limits::IDEMPOTENCY_WINDOW;
 use posthaste_core::message::Message;
@@ -18,11 +16,11 @@ use posthaste_core::time::Timestamp;
 use posthaste_fault::{Bug, planted, point};
 use rusqlite::{OptionalExtension as _, params};
 
-use super::memo::KnownApp;
 use super::writer::Work;
 use super::{SqliteStore, directory, rows};
 use crate::error::{ChangeError, StoreError};
 use crate::intake::{Accepted, IdempotencyKey, Intake, NewMessage};
+use crate::known::{self, KnownApp, wanting};
 
 #[async_trait]
 impl Intake for SqliteStore {
@@ -75,7 +73,7 @@ fn accept(work: &mut Work<'_>, new: &NewMessage, now: Timestamp) -> Result<Accep
     {
         return Err(ChangeError::Taken("a message with this eventId"));
     }
-    let targets = targets(&app, new.only.as_ref(), &new.event_type, &new.channels)?;
+    let targets = known::targets(&app, new.only.as_ref(), &new.event_type, &new.channels)?;
     let message = Arc::new(Message {
         id: new.id,
         app: app.app.id,
@@ -147,30 +145,6 @@ pub(super) fn enter(
 fn is_known(work: &Work<'_>, app: AppId, event_id: &Uid) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM event_key WHERE app = ?1 AND event_id = ?2";
     Ok(work.conn.prepare_cached(sql)?.exists(params![app.as_bytes(), event_id.as_str()])?)
-}
-
-/// The endpoints that this message goes to, as of this transaction.
-fn targets(
-    app: &KnownApp,
-    only: Option<&Reference>,
-    event_type: &EventTypeName,
-    channels: &[Channel],
-) -> Result<Vec<Arc<Endpoint>>, ChangeError> {
-    if let Some(only) = only {
-        let endpoint = app.endpoint_by(only).ok_or(ChangeError::NotFound("endpoint"))?;
-        return Ok(vec![Arc::clone(endpoint)]);
-    }
-    Ok(wanting(app, event_type, channels))
-}
-
-/// The endpoints of an app that want what happened.
-pub(super) fn wanting(
-    app: &KnownApp,
-    event_type: &EventTypeName,
-    channels: &[Channel],
-) -> Vec<Arc<Endpoint>> {
-    let wanting = app.endpoints.iter().filter(|e| !e.disabled && wants(&e.filter, event_type, channels));
-    wanting.cloned().collect()
 }
 
 /// The first answer to a key that was used before.

@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use posthaste_core::app::{App, Reference};
+use posthaste_core::app::Reference;
 use posthaste_core::endpoint::Endpoint;
-use posthaste_core::id::{AppId, EndpointId, SourceId};
+use posthaste_core::id::{AppId, SourceId};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_fault::{Bug, planted};
 use rusqlite::Connection;
@@ -16,49 +16,13 @@ use rusqlite::Connection;
 use super::rows::{self, Role};
 use super::sources;
 use crate::error::StoreError;
+use crate::known::KnownApp;
 use crate::seal::Vault;
 
 /// Apps that are remembered; past that all are forgotten, which costs one read each.
 const APPS_MAX: usize = 10_000;
 /// The same for their endpoints, at 1 to 2 KiB each: the memo stays below some 20 MB.
 const ENDPOINTS_MAX: usize = 10_000;
-
-/// What the writer must know of a source.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct KnownSource {
-    pub(super) id: SourceId,
-    pub(super) paused: bool,
-}
-
-/// An app with its endpoints.
-#[derive(Debug)]
-pub(super) struct KnownApp {
-    pub(super) environment: EnvironmentId,
-    pub(super) operational: bool,
-    /// Of a source's app: the source, unless that was deleted.
-    pub(super) source: Option<KnownSource>,
-    pub(super) app: App,
-    /// Those that are not deleted, in the order of their ids.
-    pub(super) endpoints: Vec<Arc<Endpoint>>,
-}
-
-impl KnownApp {
-    /// Nothing goes out to its endpoints now.
-    pub(super) fn is_paused(&self) -> bool {
-        self.source.is_some_and(|source| source.paused)
-    }
-
-    pub(super) fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
-        self.endpoints.binary_search_by_key(&id, |e| e.id).ok().map(|at| &self.endpoints[at])
-    }
-
-    pub(super) fn endpoint_by(&self, reference: &Reference) -> Option<&Arc<Endpoint>> {
-        let by_uid = || {
-            self.endpoints.iter().find(|e| e.uid.as_ref().is_some_and(|u| u.as_str() == reference.as_str()))
-        };
-        reference.id().and_then(|id| self.endpoint(id)).or_else(by_uid)
-    }
-}
 
 #[derive(Default)]
 pub(super) struct Memo {

@@ -1,23 +1,22 @@
 //! Records what came of a delivery: the attempt, the new state and the endpoint's health, together.
 
 use posthaste_core::attempt::{Attempt, Outcome, Trigger};
-use posthaste_core::delivery::{DeadLetter, DeliveryState, Verdict};
+use posthaste_core::delivery::{DeliveryState, Verdict};
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::health;
 use posthaste_core::id::AppId;
-use posthaste_core::limits::ATTEMPTS_BEFORE_FAILING;
-use posthaste_core::operational::{AttemptNames, EndpointNames, Operational};
+use posthaste_core::operational::{AttemptNames, Operational};
 use posthaste_core::time::Timestamp;
 use posthaste_fault::{Bug, planted, point};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::intake::tell;
-use super::memo::KnownApp;
 use super::rows;
 use super::writer::Work;
 use crate::error::StoreError;
 use crate::queue::{Record, Recorded};
+use crate::{columns, telling};
 
 pub(super) fn record(work: &mut Work<'_>, record: &Record, now: Timestamp) -> Result<Recorded, StoreError> {
     if let Some(attempt) = &record.attempt {
@@ -37,7 +36,7 @@ pub(super) fn record(work: &mut Work<'_>, record: &Record, now: Timestamp) -> Re
         return Ok(Recorded { fenced: true, disabled_endpoint: false });
     };
     let disabled_endpoint = judge_health(work, app, attempt, now)?;
-    if let Some(what) = worth_telling(record.verdict, attempts) {
+    if let Some(what) = telling::worth_telling(record.verdict, attempts) {
         tell_of_attempt(work, app, attempt, what, now)?;
     }
     Ok(Recorded { fenced: true, disabled_endpoint })
@@ -125,15 +124,9 @@ pub(super) fn write_attempt(work: &Work<'_>, attempt: &Attempt) -> Result<(), St
     Ok(())
 }
 
-/// `name: value` lines, as they came: text for whoever opens the file, bytes if a value is not UTF-8.
+/// Text for whoever opens the file, bytes if a value is not UTF-8.
 fn write_headers(headers: &[(String, bytes::Bytes)]) -> Value {
-    let mut lines = Vec::new();
-    for (name, value) in headers {
-        lines.extend_from_slice(name.as_bytes());
-        lines.extend_from_slice(b": ");
-        lines.extend_from_slice(value);
-        lines.push(b'\n');
-    }
+    let lines = columns::attempt::write_headers(headers);
     String::from_utf8(lines).map_or_else(|error| Value::Blob(error.into_bytes()), Value::Text)
 }
 
@@ -162,30 +155,12 @@ fn judge_health(
         // What waits for it ends now, not at its next attempt.
         work.effects.due.push((endpoint.id, now));
         if !app.operational {
-            let names = names(&app, attempt);
+            let names = telling::names(&app, attempt.endpoint);
             let what = Operational::EndpointDisabled(names, health.failing_since);
             tell(work, app.environment, &what, now)?;
         }
     }
     Ok(disable)
-}
-
-fn names(app: &KnownApp, attempt: &Attempt) -> EndpointNames {
-    EndpointNames {
-        app: app.app.id,
-        app_uid: app.app.uid.clone(),
-        endpoint: attempt.endpoint,
-        endpoint_uid: app.endpoint(attempt.endpoint).and_then(|endpoint| endpoint.uid.clone()),
-    }
-}
-
-fn worth_telling(verdict: Verdict, attempts: u32) -> Option<fn(AttemptNames) -> Operational> {
-    match verdict {
-        Verdict::Delivered if attempts > ATTEMPTS_BEFORE_FAILING => Some(Operational::AttemptRecovered),
-        Verdict::RetryAt(_) if attempts == ATTEMPTS_BEFORE_FAILING => Some(Operational::AttemptFailing),
-        Verdict::GiveUp(DeadLetter::Exhausted | DeadLetter::Gone) => Some(Operational::AttemptExhausted),
-        _ => None,
-    }
 }
 
 fn tell_of_attempt(
@@ -205,15 +180,6 @@ fn tell_of_attempt(
         .query_row(params![app_id.as_bytes(), attempt.message.as_bytes()], |row| row.get(0))
         .optional()?;
     let event_id = event_id.flatten().and_then(|text| posthaste_core::name::Uid::parse(&text).ok());
-    let names = AttemptNames {
-        app: app.app.id,
-        app_uid: app.app.uid.clone(),
-        endpoint: attempt.endpoint,
-        message: attempt.message,
-        event_id,
-        attempt: attempt.id,
-        at: attempt.started_at,
-        status: attempt.outcome.status_code(),
-    };
+    let names = telling::attempt_names(&app, attempt, event_id);
     tell(work, app.environment, &what(names), now)
 }

@@ -4,17 +4,20 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use posthaste_core::Secret;
 use posthaste_core::app::{App, Metadata, Reference};
-use posthaste_core::endpoint::{Endpoint, Filter, Header, LiveSecret, Secrets};
+use posthaste_core::endpoint::{Endpoint, Filter};
 use posthaste_core::id::{AppId, EndpointId, ID_BYTES, Id, Kind, MessageId};
 use posthaste_core::message::Message;
 use posthaste_core::name::{Channel, EventTypeName, Tag, Uid};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde::{Deserialize, Serialize};
 
+pub(super) use crate::columns::corrupt;
+pub(super) use crate::columns::names::joined;
+use crate::columns::names::split;
+pub(super) use crate::columns::role::Role;
+use crate::columns::{self};
 use crate::error::StoreError;
 use crate::origin;
 use crate::seal::Vault;
@@ -23,10 +26,6 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Unavailable(Box::new(error))
     }
-}
-
-pub(super) fn corrupt(table: &'static str, detail: impl ToString) -> StoreError {
-    StoreError::Corrupt { table, detail: detail.to_string() }
 }
 
 pub(super) fn id<K: Kind>(row: &Row<'_>, index: usize) -> rusqlite::Result<Id<K>> {
@@ -48,45 +47,6 @@ pub(super) fn rate(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<NonZe
 // Names were checked before they were stored: one that no longer passes is a row that somebody else wrote.
 pub(super) fn uid(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Uid>> {
     Ok(row.get_ref(index)?.as_str_or_null()?.and_then(|text| Uid::parse(text).ok()))
-}
-
-/// `|a|b|`, so that one `instr` finds a whole name.
-pub(super) fn joined<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let mut text = String::new();
-    for name in names {
-        text.push('|');
-        text.push_str(name);
-    }
-    (!text.is_empty()).then(|| text + "|")
-}
-
-fn split<T>(text: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
-    text.into_iter().flat_map(|t| t.split('|')).filter(|name| !name.is_empty()).filter_map(parse).collect()
-}
-
-/// What an app is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// A customer of the sender.
-    Customer,
-    /// The environment's own operational webhooks: never found by name.
-    Operational,
-    /// What one source received: found by its id, and in no list.
-    Source,
-}
-
-impl Role {
-    pub(super) const fn number(self) -> i64 {
-        match self {
-            Self::Customer => 0,
-            Self::Operational => 1,
-            Self::Source => 2,
-        }
-    }
-
-    fn from_number(number: i64) -> Self {
-        [Self::Operational, Self::Source].into_iter().find(|r| r.number() == number).unwrap_or(Self::Customer)
-    }
 }
 
 /// An app by our id, of a customer or of a source, or by a customer's uid.
@@ -148,35 +108,6 @@ pub(super) fn read_app(
     Ok(conn.prepare_cached(&sql)?.query_row([app_id.as_bytes()], app).optional()?)
 }
 
-/// What an endpoint has that nobody else may read.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    secrets: Vec<SealedSecret>,
-    headers: Vec<Header>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SealedSecret {
-    secret: String,
-    retires_at: Option<i64>,
-}
-
-pub(super) fn seal(
-    vault: &Vault,
-    dice: &dyn posthaste_core::dice::Dice,
-    endpoint: EndpointId,
-    secrets: &Secrets,
-    headers: &[Header],
-) -> Result<Vec<u8>, StoreError> {
-    let secrets = secrets.all().iter().map(|live| SealedSecret {
-        secret: live.secret.expose(),
-        retires_at: live.retires_at.map(Timestamp::as_micros),
-    });
-    let sealed = Sealed { secrets: secrets.collect(), headers: headers.to_vec() };
-    let plain = serde_json::to_vec(&sealed).map_err(|e| corrupt("endpoint", e))?;
-    vault.seal(&plain, endpoint.as_bytes(), dice).map_err(|e| corrupt("endpoint", e))
-}
-
 pub(super) const ENDPOINT_COLUMNS: &str = "id, app, uid, url, description, rate, disabled, event_types, channels, \
      metadata, sealed, failing_since, created_at, updated_at, deleted_at";
 
@@ -188,13 +119,7 @@ pub(super) fn endpoint(
 ) -> Result<(Endpoint, bool), StoreError> {
     let id: EndpointId = id(row, 0)?;
     let sealed = row.get_ref(10)?.as_blob().map_err(|e| corrupt("endpoint", e))?;
-    let plain = vault.open(sealed, id.as_bytes()).map_err(|e| corrupt("endpoint", format!("{id}: {e}")))?;
-    let sealed: Sealed = serde_json::from_slice(&plain).map_err(|e| corrupt("endpoint", e))?;
-    let live = sealed.secrets.into_iter().map(|s| {
-        let secret = Secret::parse(&s.secret).map_err(|e| corrupt("endpoint", e))?;
-        Ok::<_, StoreError>(LiveSecret { secret, retires_at: s.retires_at.map(Timestamp::from_micros) })
-    });
-    let secrets = Secrets::stored(live.collect::<Result<_, _>>()?);
+    let (secrets, headers) = columns::endpoint::open(vault, id, sealed)?;
     let metadata: String = row.get(9)?;
     let event_types = row.get_ref(7)?.as_str_or_null().map_err(|e| corrupt("endpoint", e))?;
     let channels = row.get_ref(8)?.as_str_or_null().map_err(|e| corrupt("endpoint", e))?;
@@ -211,9 +136,9 @@ pub(super) fn endpoint(
             event_types: event_types.map(|t| split(Some(t), |n| EventTypeName::parse(n).ok())),
             channels: channels.map(|t| split(Some(t), |n| Channel::parse(n).ok())),
         },
-        headers: sealed.headers,
+        headers,
         metadata: serde_json::from_str::<Metadata>(&metadata).unwrap_or_default(),
-        secrets: secrets.ok_or_else(|| corrupt("endpoint", format!("{id} has no secret")))?,
+        secrets,
         failing_since: maybe_at(row, 11)?,
         created_at: at(row, 12)?,
         updated_at: at(row, 13)?,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use posthaste_core::app::{App, NewApp, Reference};
-use posthaste_core::endpoint::{Endpoint, EndpointChange, Header, NewEndpoint, Secrets};
+use posthaste_core::endpoint::{Endpoint, EndpointChange, NewEndpoint, Secrets};
 use posthaste_core::id::{AppId, EndpointId};
 use posthaste_core::name::{Channel, EventTypeName, Uid};
 use posthaste_core::operational::{EndpointNames, Operational};
@@ -22,6 +22,7 @@ use crate::directory::{Owner, RotateSecret};
 use crate::error::{ChangeError, StoreError};
 use crate::page::{Page, PageRequest};
 use crate::seal::Vault;
+use crate::{changes, columns};
 
 const NOT_FOUND: ChangeError = ChangeError::NotFound("endpoint");
 const APP_NOT_FOUND: ChangeError = ChangeError::NotFound("application");
@@ -122,7 +123,8 @@ pub(super) fn create(
 
 /// Writes all of an endpoint: a new row, or over the one that is there.
 fn write(work: &mut Work<'_>, endpoint: &Endpoint) -> Result<(), StoreError> {
-    let sealed = rows::seal(work.vault, work.dice, endpoint.id, &endpoint.secrets, &endpoint.headers)?;
+    let sealed =
+        columns::endpoint::seal(work.vault, work.dice, endpoint.id, &endpoint.secrets, &endpoint.headers)?;
     let filter = &endpoint.filter;
     // A filter that names nothing is stored as an empty list, which is not the same as none.
     let event_types = filter.event_types.as_ref().map(|l| rows::joined(l.iter().map(EventTypeName::as_str)));
@@ -204,7 +206,7 @@ pub(super) fn change(
         endpoint.uid.clone_from(uid);
     }
     let was_disabled = endpoint.disabled;
-    apply(&mut endpoint, change);
+    changes::apply_to_endpoint(&mut endpoint, change);
     endpoint.updated_at = now;
     if was_disabled && !endpoint.disabled {
         endpoint.failing_since = None;
@@ -225,43 +227,6 @@ pub(super) fn change(
         }
     }
     Ok(endpoint)
-}
-
-fn apply(endpoint: &mut Endpoint, change: EndpointChange) {
-    if let Some(url) = change.url {
-        endpoint.url = url;
-    }
-    if let Some(description) = change.description {
-        endpoint.description = description;
-    }
-    if let Some(rate) = change.rate_per_second {
-        endpoint.rate_per_second = rate;
-    }
-    if let Some(disabled) = change.disabled {
-        endpoint.disabled = disabled;
-    }
-    if let Some(event_types) = change.event_types {
-        endpoint.filter.event_types = event_types;
-    }
-    if let Some(channels) = change.channels {
-        endpoint.filter.channels = channels;
-    }
-    if let Some(metadata) = change.metadata {
-        endpoint.metadata = metadata;
-    }
-    if let Some(headers) = change.headers {
-        endpoint.headers = headers;
-    }
-    for (name, value) in change.header_patch {
-        patch_header(&mut endpoint.headers, name, value);
-    }
-}
-
-fn patch_header(headers: &mut Vec<Header>, name: String, value: Option<String>) {
-    headers.retain(|(existing, _)| !existing.eq_ignore_ascii_case(&name));
-    if let Some(value) = value {
-        headers.push((name, value));
-    }
 }
 
 pub(super) fn delete(work: &mut Work<'_>, place: &Place<'_>, now: Timestamp) -> Result<(), ChangeError> {

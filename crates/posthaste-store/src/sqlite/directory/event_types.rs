@@ -1,47 +1,28 @@
 //! Event types.
 
 use posthaste_core::event_type::{EventType, EventTypeChange, EventTypeFacts};
-use posthaste_core::name::{EventTypeName, Label};
+use posthaste_core::name::EventTypeName;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde::{Deserialize, Serialize};
 
 use super::super::pages::Listing;
 use super::super::rows;
 use super::super::writer::Work;
 use crate::error::{ChangeError, StoreError};
 use crate::page::{Page, PageRequest};
+use crate::{changes, columns};
 
 const NOT_FOUND: ChangeError = ChangeError::NotFound("event type");
 const COLUMNS: &str = "name, facts, archived, created_at, updated_at";
-
-/// The facts as they are stored; `archived` has a column of its own, since lists filter by it.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    description: String,
-    deprecated: bool,
-    schemas: Option<serde_json::Map<String, serde_json::Value>>,
-    feature_flags: Option<Vec<String>>,
-    group_name: Option<String>,
-}
 
 fn read(row: &Row<'_>) -> Result<EventType, StoreError> {
     let bad = |e: &dyn std::fmt::Display| rows::corrupt("event_type", e.to_string());
     let name: String = row.get(0)?;
     let facts: String = row.get(1)?;
-    let stored: Stored = serde_json::from_str(&facts).map_err(|e| bad(&e))?;
-    let labels = |names: Vec<String>| names.iter().filter_map(|n| Label::parse(n).ok()).collect();
     Ok(EventType {
         name: EventTypeName::parse(&name).map_err(|e| bad(&e))?,
-        facts: EventTypeFacts {
-            description: stored.description,
-            archived: row.get(2)?,
-            deprecated: stored.deprecated,
-            schemas: stored.schemas,
-            feature_flags: stored.feature_flags.map(labels),
-            group_name: stored.group_name.and_then(|n| Label::parse(&n).ok()),
-        },
+        facts: columns::event_type::read(&facts, row.get(2)?)?,
         created_at: rows::at(row, 3)?,
         updated_at: rows::at(row, 4)?,
     })
@@ -60,17 +41,7 @@ fn find(
 
 fn write(work: &Work<'_>, environment: EnvironmentId, event_type: &EventType) -> Result<(), StoreError> {
     let facts = &event_type.facts;
-    let stored = Stored {
-        description: facts.description.clone(),
-        deprecated: facts.deprecated,
-        schemas: facts.schemas.clone(),
-        feature_flags: facts
-            .feature_flags
-            .as_ref()
-            .map(|l| l.iter().map(|n| n.as_str().to_owned()).collect()),
-        group_name: facts.group_name.as_ref().map(|n| n.as_str().to_owned()),
-    };
-    let stored = serde_json::to_string(&stored).map_err(|e| rows::corrupt("event_type", e))?;
+    let stored = columns::event_type::write(facts)?;
     let sql = "INSERT OR REPLACE INTO event_type (environment, name, facts, archived, created_at, updated_at) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     work.conn.prepare_cached(sql)?.execute(params![
@@ -131,13 +102,7 @@ pub(super) fn change(
     now: Timestamp,
 ) -> Result<EventType, ChangeError> {
     let mut event_type = get(work.conn, environment, name)?;
-    let facts = &mut event_type.facts;
-    facts.description = change.description.unwrap_or_else(|| std::mem::take(&mut facts.description));
-    facts.archived = change.archived.unwrap_or(facts.archived);
-    facts.deprecated = change.deprecated.unwrap_or(facts.deprecated);
-    facts.schemas = change.schemas.unwrap_or_else(|| facts.schemas.take());
-    facts.feature_flags = change.feature_flags.unwrap_or_else(|| facts.feature_flags.take());
-    facts.group_name = change.group_name.unwrap_or_else(|| facts.group_name.take());
+    changes::apply_to_facts(&mut event_type.facts, change);
     event_type.updated_at = now;
     write(work, environment, &event_type)?;
     Ok(event_type)

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use posthaste_core::attempt::{Attempt, Failure, FailureKind, Outcome, Reply, Timing, Trigger};
 use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId};
 use posthaste_core::message::Message;
@@ -12,6 +11,7 @@ use rusqlite::{Connection, Row, params};
 use super::super::pages::Listing;
 use super::super::rows;
 use super::messages::Conditions;
+use crate::columns;
 use crate::error::{ChangeError, StoreError};
 use crate::history::{AttemptFilter, AttemptRow, Status};
 use crate::page::{Page, PageRequest};
@@ -42,17 +42,10 @@ fn outcome(row: &Row<'_>) -> rusqlite::Result<Outcome> {
     let headers = row.get_ref(15)?.as_bytes_or_null()?.unwrap_or_default();
     Ok(Outcome::Replied(Reply {
         status: row.get(12)?,
-        headers: headers.split(|byte| *byte == b'\n').filter_map(header).collect(),
+        headers: columns::attempt::read_headers(headers),
         body: row.get::<_, Option<Vec<u8>>>(16)?.unwrap_or_default().into(),
         truncated: row.get(17)?,
     }))
-}
-
-/// One `name: value` line.
-fn header(line: &[u8]) -> Option<(String, Bytes)> {
-    let colon = line.windows(2).position(|pair| pair == b": ")?;
-    let name = std::str::from_utf8(&line[..colon]).ok()?;
-    Some((name.to_owned(), Bytes::copy_from_slice(&line[colon + 2..])))
 }
 
 fn read(row: &Row<'_>, vault: &Vault) -> Result<AttemptRow, StoreError> {

@@ -4,7 +4,6 @@ mod change;
 mod receive;
 mod refusals;
 mod rows;
-mod rules;
 
 use std::time::Duration;
 
@@ -17,12 +16,13 @@ use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::memo::KnownSource;
 use super::pages::Listing;
 use super::{SqliteStore, rows as shared_rows};
 use crate::error::{ChangeError, StoreError};
+use crate::known::KnownSource;
 use crate::origin;
 use crate::page::{Page, PageRequest};
+use crate::received::Ready;
 use crate::source::{NewReceived, Received, Repeats, Sources};
 
 const NOT_FOUND: ChangeError = ChangeError::NotFound("source");
@@ -53,7 +53,7 @@ impl SqliteStore {
 impl Sources for SqliteStore {
     async fn receive(&self, new: NewReceived, now: Timestamp) -> Result<Received, ChangeError> {
         let sealed = self.seal_origin(new.id.as_bytes(), &new.origin)?;
-        let ready = receive::Ready::new(new, sealed, now);
+        let ready = Ready::new(new, sealed, now);
         self.writer.run(move |work| receive::receive(work, &ready, now)).await
     }
 

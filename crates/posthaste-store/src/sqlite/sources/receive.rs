@@ -1,70 +1,19 @@
 //! Takes in what came by a door: the key, the message with its origin, its deliveries, one transaction.
 
-use std::sync::Arc;
-
 use posthaste_core::attempt::Trigger;
-use posthaste_core::id::{AppId, MessageId, SourceId};
-use posthaste_core::message::Message;
-use posthaste_core::tenant::EnvironmentId;
+use posthaste_core::id::{AppId, MessageId};
 use posthaste_core::time::Timestamp;
 use posthaste_fault::point;
 use rusqlite::{OptionalExtension as _, params};
-use sha2::{Digest as _, Sha256};
 
-use super::super::intake::{Entry, enter, wanting};
+use super::super::intake::{Entry, enter};
 use super::super::rows;
 use super::super::writer::Work;
 use super::NOT_FOUND;
 use crate::error::{ChangeError, StoreError};
-use crate::source::{DedupeKey, NewReceived, Received};
-
-/// What was received, made ready before it waits for the writer: that thread only writes.
-pub(super) struct Ready {
-    source: SourceId,
-    environment: EnvironmentId,
-    message: Arc<Message>,
-    sealed_origin: Vec<u8>,
-    key: Option<Key>,
-}
-
-/// A dedupe key as it is kept.
-struct Key {
-    bytes: [u8; 16],
-    expires_at: Timestamp,
-}
-
-impl Key {
-    fn new(source: SourceId, key: &DedupeKey, now: Timestamp) -> Self {
-        let digest = Sha256::new().chain_update(source.as_bytes()).chain_update(key.hash).finalize();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        Self { bytes, expires_at: now.later(key.window) }
-    }
-}
-
-impl Ready {
-    pub(super) fn new(new: NewReceived, sealed_origin: Vec<u8>, now: Timestamp) -> Self {
-        let message = Message {
-            id: new.id,
-            app: new.app,
-            event_type: new.event_type,
-            event_id: None,
-            channels: vec![],
-            tags: new.tags,
-            body: Some(new.body),
-            origin: Some(Arc::new(new.origin)),
-            created_at: now,
-            deliver_at: None,
-        };
-        Self {
-            source: new.source,
-            environment: new.environment,
-            message: Arc::new(message),
-            sealed_origin,
-            key: new.dedupe.map(|key| Key::new(new.source, &key, now)),
-        }
-    }
-}
+use crate::known::wanting;
+use crate::received::{Key, Ready};
+use crate::source::Received;
 
 pub(super) fn receive(work: &mut Work<'_>, new: &Ready, now: Timestamp) -> Result<Received, ChangeError> {
     let app = work.memo.app(work.conn, work.vault, new.message.app)?;

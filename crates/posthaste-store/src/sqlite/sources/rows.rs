@@ -4,32 +4,16 @@ use posthaste_core::app::{Metadata, Reference};
 use posthaste_core::dice::Dice;
 use posthaste_core::id::{AppId, SourceId};
 use posthaste_core::name::Uid;
-use posthaste_core::source::{Config, Door, Source};
+use posthaste_core::source::Source;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
-use super::super::memo::KnownSource;
 use super::super::rows::{at, corrupt, id, uid};
-use super::rules;
+use crate::columns::{self, rules};
 use crate::error::StoreError;
+use crate::known::KnownSource;
 use crate::seal::Vault;
-
-/// What a source has that nobody else may read.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    config: Zeroizing<String>,
-    door: Zeroizing<String>,
-}
-
-fn seal(vault: &Vault, dice: &dyn Dice, source: &Source) -> Result<Vec<u8>, StoreError> {
-    let (config, door) = (source.config.expose().to_owned(), source.door.expose().to_owned());
-    let sealed = Sealed { config: config.into(), door: door.into() };
-    let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|e| corrupt("source", e))?);
-    vault.seal(&plain, source.id.as_bytes(), dice).map_err(|e| corrupt("source", e))
-}
 
 /// Of the table `source s`.
 pub(super) const COLUMNS: &str = "s.id, s.environment, s.app, s.uid, s.name, s.provider, s.sealed, s.rules, s.paused, \
@@ -39,9 +23,7 @@ pub(super) fn source(row: &Row<'_>, vault: &Vault) -> Result<(EnvironmentId, Sou
     let bad = |detail: String| corrupt("source", detail);
     let source_id: SourceId = id(row, 0)?;
     let sealed = row.get_ref(6)?.as_blob().map_err(|e| bad(e.to_string()))?;
-    let plain = vault.open(sealed, source_id.as_bytes()).map_err(|e| bad(format!("{source_id}: {e}")))?;
-    let sealed: Sealed = serde_json::from_slice(&plain).map_err(|e| bad(format!("{source_id}: {e}")))?;
-    let door = Door::parse(&sealed.door).ok_or_else(|| bad(format!("{source_id} has no door")))?;
+    let (config, door) = columns::source::open(vault, source_id, sealed)?;
     let rules = row.get_ref(7)?.as_str().map_err(|e| bad(e.to_string()))?;
     let metadata: String = row.get(9)?;
     let source = Source {
@@ -50,7 +32,7 @@ pub(super) fn source(row: &Row<'_>, vault: &Vault) -> Result<(EnvironmentId, Sou
         uid: uid(row, 3)?,
         name: row.get(4)?,
         provider: row.get(5)?,
-        config: Config::new(sealed.config.to_string()),
+        config,
         door,
         rules: rules::read(rules).map_err(|e| bad(format!("{source_id}: {e}")))?,
         paused: row.get(8)?,
@@ -80,7 +62,7 @@ pub(super) fn write(
         source.uid.as_ref().map(Uid::as_str),
         source.name,
         source.provider,
-        seal(vault, dice, source)?,
+        columns::source::seal(vault, dice, source)?,
         rules::write(&source.rules).map_err(|e| corrupt("source", e))?,
         source.paused,
         serde_json::to_string(&source.metadata).map_err(|e| corrupt("source", e))?,

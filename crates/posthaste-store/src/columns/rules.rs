@@ -43,7 +43,8 @@ struct AnswerRow {
     delay_ms: u64,
 }
 
-pub(super) fn write(rules: &Rules) -> serde_json::Result<String> {
+/// The column of these rules.
+pub(crate) fn write(rules: &Rules) -> serde_json::Result<String> {
     let Rules { dedupe, schema, answer, .. } = rules;
     serde_json::to_string(&RulesRow {
         dedupe_by: match dedupe.by.clone() {
@@ -72,7 +73,7 @@ pub(super) fn write(rules: &Rules) -> serde_json::Result<String> {
 }
 
 /// Says what is wrong with a column that cannot be read.
-pub(super) fn read(text: &str) -> Result<Rules, String> {
+pub(crate) fn read(text: &str) -> Result<Rules, String> {
     let row: RulesRow = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let network = |text: String| text.parse::<IpNet>().map_err(|_| format!("{text} is not a network"));
     Ok(Rules {
