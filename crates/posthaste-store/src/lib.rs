@@ -16,6 +16,7 @@ pub mod intake;
 mod known;
 mod origin;
 pub mod page;
+pub mod postgres;
 pub mod queue;
 mod received;
 pub mod seal;

@@ -45,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const AT_HOME: &[(&str, &[&str])] = &[
     ("rusqlite", &["posthaste-store", "posthaste-trials"]),
     ("axum", &["posthaste-http", "posthaste", "posthaste-fuzz"]),
+    ("tokio-postgres", &["posthaste-store"]),
     ("clap", &["posthaste"]),
     ("instant-acme", &["posthaste-tls"]),
 ];

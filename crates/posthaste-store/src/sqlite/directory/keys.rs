@@ -2,21 +2,16 @@
 //!
 //! Answers are sealed: one to a rotation holds a secret, one to a portal link a token.
 
-use std::time::Duration;
-
 use posthaste_core::limits::IDEMPOTENCY_WINDOW;
 use posthaste_core::time::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::super::writer::Work;
+use crate::columns::keys::WORK_MAX;
 use crate::directory::Reservation;
 use crate::error::{ChangeError, StoreError};
 use crate::intake::IdempotencyKey;
 use crate::seal::SealError;
-
-/// How long work may take before its reservation counts as left behind by a process that died: twice the longest
-/// that a request's body may take to arrive, and far below the patience of a client that asks again.
-const WORK_MAX: Duration = Duration::from_secs(60);
 
 fn unsealable(error: SealError) -> StoreError {
     StoreError::Corrupt { table: "idempotency", detail: error.to_string() }

@@ -1,0 +1,217 @@
+//! Many commands as one transaction: what they need is read in one round trip, what they write goes out in another.
+//!
+//! A command that another one of the same transaction is in the way of (the same key, the same delivery, the same endpoint
+//! to claim from) is left unanswered, and comes again in the next.
+
+mod accept;
+mod claim;
+mod health;
+mod moves;
+mod receive;
+mod refuse;
+mod versions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
+use posthaste_core::id::{AppId, EndpointId, MessageId};
+use posthaste_core::source::Refusal;
+use posthaste_core::time::Timestamp;
+use tokio::sync::oneshot;
+use tokio_postgres::Client;
+
+use super::enter;
+use super::statement::{bytes, query_opt};
+use super::work::Work;
+use crate::error::{ChangeError, StoreError};
+use crate::intake::{Accepted, NewMessage};
+use crate::queue::{Record, Recorded};
+use crate::received::Ready;
+use crate::source::Received;
+
+/// A command, its caller, and what it will hear.
+pub(super) struct Asked<C, T, E> {
+    pub(super) command: C,
+    pub(super) now: Timestamp,
+    answer: Option<Result<T, E>>,
+    caller: oneshot::Sender<Result<T, E>>,
+}
+
+impl<C, T, E: From<StoreError>> Asked<C, T, E> {
+    pub(super) fn new(command: C, now: Timestamp, caller: oneshot::Sender<Result<T, E>>) -> Self {
+        Self { command, now, answer: None, caller }
+    }
+
+    /// Whoever asked may have gone away; what was committed stays committed.
+    fn tell(self) -> Option<Self> {
+        match self.answer {
+            Some(answer) => {
+                let _ = self.caller.send(answer);
+                None
+            }
+            None => Some(self),
+        }
+    }
+
+    fn refuse(self, error: &Arc<StoreError>) {
+        let _ = self.caller.send(Err(StoreError::Unavailable(Box::new(Arc::clone(error))).into()));
+    }
+}
+
+/// A claim of what is due for one endpoint.
+pub(super) struct Claim {
+    pub(super) endpoint: EndpointId,
+    pub(super) limit: u32,
+    pub(super) lease: Duration,
+}
+
+pub(super) type AskedAccept = Asked<Arc<NewMessage>, Accepted, ChangeError>;
+pub(super) type AskedReceive = Asked<Ready, Received, ChangeError>;
+pub(super) type AskedClaim = Asked<Claim, Vec<Claimed>, StoreError>;
+pub(super) type AskedRecord = Asked<Record, Recorded, StoreError>;
+/// With its origin, sealed.
+pub(super) type AskedRefuse = Asked<(Refusal, Vec<u8>), (), StoreError>;
+pub(super) type AskedRelease = Asked<Vec<(DeliveryKey, Lease)>, (), StoreError>;
+
+/// What is asked for often.
+pub(super) enum Command {
+    Accept(AskedAccept),
+    Receive(AskedReceive),
+    Claim(AskedClaim),
+    Record(Box<AskedRecord>),
+    Release(AskedRelease),
+    Refuse(AskedRefuse),
+}
+
+impl Command {
+    /// Answers the caller; what has no answer yet comes back.
+    pub(super) fn answer(self) -> Option<Self> {
+        match self {
+            Self::Accept(asked) => asked.tell().map(Self::Accept),
+            Self::Receive(asked) => asked.tell().map(Self::Receive),
+            Self::Claim(asked) => asked.tell().map(Self::Claim),
+            Self::Record(asked) => asked.tell().map(Box::new).map(Self::Record),
+            Self::Release(asked) => asked.tell().map(Self::Release),
+            Self::Refuse(asked) => asked.tell().map(Self::Refuse),
+        }
+    }
+
+    pub(super) fn refuse(self, error: &Arc<StoreError>) {
+        match self {
+            Self::Accept(asked) => asked.refuse(error),
+            Self::Receive(asked) => asked.refuse(error),
+            Self::Claim(asked) => asked.refuse(error),
+            Self::Record(asked) => asked.refuse(error),
+            Self::Release(asked) => asked.refuse(error),
+            Self::Refuse(asked) => asked.refuse(error),
+        }
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        match self {
+            Self::Accept(asked) => asked.answer.is_some(),
+            Self::Receive(asked) => asked.answer.is_some(),
+            Self::Claim(asked) => asked.answer.is_some(),
+            Self::Record(asked) => asked.answer.is_some(),
+            Self::Release(asked) => asked.answer.is_some(),
+            Self::Refuse(asked) => asked.answer.is_some(),
+        }
+    }
+
+    /// Bytes of bodies that it writes.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Accept(asked) => asked.command.body.len(),
+            Self::Receive(asked) => asked.command.message.weight() + asked.command.sealed_origin.len(),
+            Self::Refuse(asked) => asked.command.0.body.len() + asked.command.1.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A row that is there if, and only if, its transaction was committed.
+pub(super) struct Witness {
+    app: AppId,
+    message: MessageId,
+}
+
+impl Witness {
+    pub(super) async fn is_there(&self, client: &Client) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM message WHERE app = $1 AND id = $2";
+        Ok(query_opt(client, sql, &[&bytes(&self.app), &bytes(&self.message)]).await?.is_some())
+    }
+}
+
+/// The commands of one transaction, by kind.
+#[derive(Default)]
+struct Batch<'a> {
+    accepts: Vec<&'a mut AskedAccept>,
+    receives: Vec<&'a mut AskedReceive>,
+    claims: Vec<&'a mut AskedClaim>,
+    records: Vec<&'a mut AskedRecord>,
+    releases: Vec<&'a mut AskedRelease>,
+    refuses: Vec<&'a mut AskedRefuse>,
+}
+
+/// Runs commands as a transaction of their own that is yet to begin and to be committed: each is answered, or was in
+/// another one's way.
+pub(super) async fn run(work: &mut Work, commands: &mut [Command]) -> Result<Option<Witness>, StoreError> {
+    run_from(work, commands, true).await
+}
+
+/// The same in a transaction that has begun.
+pub(super) async fn run_begun(work: &mut Work, commands: &mut [Command]) -> Result<(), StoreError> {
+    run_from(work, commands, false).await.map(drop)
+}
+
+async fn run_from(
+    work: &mut Work,
+    commands: &mut [Command],
+    begin: bool,
+) -> Result<Option<Witness>, StoreError> {
+    let mut batch = Batch::default();
+    for command in commands {
+        match command {
+            Command::Accept(asked) => batch.accepts.push(asked),
+            Command::Receive(asked) => batch.receives.push(asked),
+            Command::Claim(asked) => batch.claims.push(asked),
+            Command::Record(asked) => batch.records.push(asked),
+            Command::Release(asked) => batch.releases.push(asked),
+            Command::Refuse(asked) => batch.refuses.push(asked),
+        }
+    }
+    batch.forget_answers();
+    let view = versions::look(work, &batch, begin).await?;
+    let mut entries = accept::judge(work, &mut batch.accepts, &view).await?;
+    entries.extend(receive::judge(work, &mut batch.receives, &view).await?);
+    let witness = entries.first().map(|e| Witness { app: e.message.app, message: e.message.id });
+    let owed = enter::owe(work, &entries);
+    let moves = moves::of(&batch.records, &batch.releases);
+    let attempts = batch.records.iter().filter_map(|asked| asked.command.attempt.as_ref());
+    let (_, (), moved, claimed) = tokio::try_join!(
+    biased;
+
+           enter::write(work, &entries, &owed),
+           moves::write_attempts(work, attempts.collect()),
+           moves::write(work, &moves),
+           claim::claim(work, &batch.claims, &view),
+       )?;
+    claim::answer(work, &mut batch.claims, claimed);
+    receive::mark(work, &mut batch.receives).await?;
+    moves::answer(work, &moved, &mut batch, &view).await?;
+    refuse::keep(work, &mut batch.refuses).await?;
+    Ok(witness)
+}
+
+impl Batch<'_> {
+    /// What was said in a transaction that did not take place does not count.
+    fn forget_answers(&mut self) {
+        self.accepts.iter_mut().for_each(|asked| asked.answer = None);
+        self.receives.iter_mut().for_each(|asked| asked.answer = None);
+        self.claims.iter_mut().for_each(|asked| asked.answer = None);
+        self.records.iter_mut().for_each(|asked| asked.answer = None);
+        self.releases.iter_mut().for_each(|asked| asked.answer = None);
+        self.refuses.iter_mut().for_each(|asked| asked.answer = None);
+    }
+}

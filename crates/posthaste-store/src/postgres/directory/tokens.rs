@@ -1,0 +1,106 @@
+//! Environments and tokens.
+
+use posthaste_core::id::{AppId, TokenId};
+use posthaste_core::tenant::{Environment, EnvironmentId, Principal, Scope};
+use posthaste_core::time::Timestamp;
+use posthaste_core::token::{TokenHash, TokenRecord};
+use tokio_postgres::Client;
+
+use super::super::rows;
+use super::super::statement::{Text, Value, bytes, execute, query, query_opt};
+use super::super::work::Work;
+use crate::directory::NewToken;
+use crate::error::{ChangeError, StoreError};
+
+pub(super) async fn find_environment(client: &Client, name: &str) -> Result<Option<Environment>, StoreError> {
+    let sql = "SELECT id, name, created_at FROM environment WHERE name = $1";
+    let found = query_opt(client, sql, &[&Text(name)]).await?;
+    let read = found.map(|row| {
+        let name = row.try_get(1)?;
+        Ok(Environment { id: rows::environment(&row, 0)?, name, created_at: rows::at(&row, 2)? })
+    });
+    read.transpose()
+}
+
+pub(super) async fn environment(work: &Work, name: &str, now: Timestamp) -> Result<Environment, StoreError> {
+    let sql = "INSERT INTO environment (name, created_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    execute(work.client(), sql, &[&Text(name), &now.as_micros()]).await?;
+    let found = find_environment(work.client(), name).await?;
+    found.ok_or_else(|| rows::corrupt("environment", "just made, and not there"))
+}
+
+pub(super) async fn create(work: &Work, new: &NewToken, now: Timestamp) -> Result<(), StoreError> {
+    let (app, read_only) = match &new.scope {
+        Scope::Environment => (None, false),
+        Scope::App { app, read_only } => (Some(bytes(app)), *read_only),
+    };
+    let sql = "INSERT INTO token (hash, id, environment, app, read_only, hint, created_at, expires_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let values: [&dyn Value; 8] = [
+        &new.hash.as_bytes().as_slice(),
+        &bytes(&new.id),
+        &new.environment.0,
+        &app,
+        &read_only,
+        &Text(&new.hint),
+        &now.as_micros(),
+        &rows::micros(new.expires_at),
+    ];
+    execute(work.client(), sql, &values).await?;
+    Ok(())
+}
+
+fn scope(app: Option<AppId>, read_only: bool) -> Scope {
+    app.map_or(Scope::Environment, |app| Scope::App { app, read_only })
+}
+
+pub(super) async fn list(
+    client: &Client,
+    environment: Option<EnvironmentId>,
+) -> Result<Vec<TokenRecord>, StoreError> {
+    let sql = "SELECT t.id, t.hint, e.name, t.app, t.read_only, t.created_at, t.expires_at, t.revoked_at \
+               FROM token t JOIN environment e ON e.id = t.environment \
+               WHERE $1 IS NULL OR t.environment = $1 ORDER BY t.id";
+    let found = query(client, sql, &[&environment.map(|e| e.0)]).await?;
+    let read = found.iter().map(|row| {
+        Ok(TokenRecord {
+            id: rows::id(row, 0)?,
+            hint: row.try_get(1)?,
+            environment: row.try_get(2)?,
+            scope: scope(rows::maybe_id(row, 3)?, row.try_get(4)?),
+            created_at: rows::at(row, 5)?,
+            expires_at: rows::maybe_at(row, 6)?,
+            revoked_at: rows::maybe_at(row, 7)?,
+        })
+    });
+    read.collect()
+}
+
+pub(super) async fn revoke(work: &Work, id: TokenId, now: Timestamp) -> Result<(), ChangeError> {
+    let sql = "UPDATE token SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1";
+    match execute(work.client(), sql, &[&bytes(&id), &now.as_micros()]).await? {
+        0 => Err(ChangeError::NotFound("token")),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn revoke_by_hash(work: &Work, hash: TokenHash, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE token SET revoked_at = coalesce(revoked_at, $2) WHERE hash = $1";
+    execute(work.client(), sql, &[&hash.as_bytes().as_slice(), &now.as_micros()]).await?;
+    Ok(())
+}
+
+pub(super) async fn authenticate(
+    client: &Client,
+    hash: TokenHash,
+    now: Timestamp,
+) -> Result<Option<Principal>, StoreError> {
+    let sql = "SELECT environment, app, read_only FROM token \
+               WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
+    let found = query_opt(client, sql, &[&hash.as_bytes().as_slice(), &now.as_micros()]).await?;
+    let read = found.map(|row| {
+        let scope = scope(rows::maybe_id(&row, 1)?, row.try_get(2)?);
+        Ok(Principal { environment: rows::environment(&row, 0)?, scope })
+    });
+    read.transpose()
+}

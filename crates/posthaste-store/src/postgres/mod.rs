@@ -1,0 +1,51 @@
+//! The store for several machines: PostgreSQL, any number of equal nodes.
+//!
+//! Works through a pooler that gives each transaction a connection of its own choice: no statement is prepared by name,
+//! nothing is set for a session, nothing is listened to.
+
+mod batch;
+mod directory;
+mod enter;
+mod history;
+mod intake;
+mod jobs;
+mod memo;
+mod migrate;
+mod open;
+mod pages;
+mod queue;
+mod retention;
+mod rows;
+mod shared;
+mod sources;
+mod statement;
+mod tls;
+mod work;
+mod writer;
+
+use std::sync::Arc;
+
+use deadpool_postgres::Pool;
+use posthaste_core::dice::Dice;
+use zeroize::Zeroizing;
+
+use shared::Shared;
+use writer::Writer;
+
+/// How to open the store.
+pub struct PostgresOptions {
+    /// `postgres://user:password@host:port,host:port/database?sslmode=…`; tried in order until one can be written to.
+    pub url: Zeroizing<String>,
+    /// Encrypts secrets at rest; the same on every node, for the life of the store.
+    pub main_secret: Zeroizing<String>,
+    /// Nonces and lease tokens.
+    pub dice: Arc<dyn Dice>,
+}
+
+/// The store.
+pub struct PostgresStore {
+    /// For what reads, and for changes that are rare.
+    pool: Pool,
+    writer: Writer,
+    shared: Arc<Shared>,
+}

@@ -1,0 +1,138 @@
+//! Opens the store: the URL, the pools, migrations, the check of the main secret.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::Config;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+
+use super::migrate::migrate;
+use super::shared::Shared;
+use super::statement::{execute, query, query_opt};
+use super::tls::Secure;
+use super::work::Work;
+use super::writer::{WRITERS, Writer};
+use super::{PostgresOptions, PostgresStore};
+use crate::error::StoreError;
+use crate::seal::Vault;
+
+/// Connections for what reads and for changes that are rare; the writers have their own.
+const CONNECTIONS_MAX: usize = 16;
+/// How long to wait for one of them: past that the caller hears that the store is busy, and does not queue without bound.
+const CONNECTION_WAIT: Duration = Duration::from_secs(2);
+/// How long one host may take to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// When a peer that says nothing counts as gone: a dead primary must be noticed before callers lose patience.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// What the key check row holds, sealed.
+const KEY_CHECK: &[u8] = b"posthaste";
+
+impl PostgresStore {
+    /// Opens the store, and makes it if it is not there.
+    pub async fn open(options: PostgresOptions) -> Result<Arc<Self>, StoreError> {
+        let (config, secure) = configure(&options.url)?;
+        let shared = Arc::new(Shared::new(Vault::new(&options.main_secret), options.dice));
+        let pool = pool(&config, &secure, CONNECTIONS_MAX)?;
+        let work = Work::begin(&pool, &shared).await?;
+        look_at_settings(&work).await?;
+        migrate(&work).await?;
+        check_key(&work).await?;
+        count_backlog(&work).await?;
+        work.commit().await?;
+        let writer = Writer::start(pool_of_writers(&config, &secure)?, &shared);
+        Ok(Arc::new(Self { pool, writer, shared }))
+    }
+}
+
+fn unusable(why: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(format!("the database URL cannot be used: {why}").into())
+}
+
+/// Reads the URL. What libpq knows about certificates and this driver does not is taken out of it first.
+fn configure(url: &str) -> Result<(Config, Secure), StoreError> {
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let (mut kept, mut roots, mut verified) = (Vec::new(), None, false);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("sslrootcert", path)) => roots = Some(path),
+            Some(("sslmode", "verify-full" | "verify-ca")) => verified = true,
+            _ => kept.push(pair),
+        }
+    }
+    let text = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+    let mut config: Config = text.parse().map_err(unusable)?;
+    if verified {
+        config.ssl_mode(SslMode::Require);
+    }
+    // Several hosts are a primary and its standbys: the one that can be written to is ours.
+    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    config.tcp_user_timeout(SILENCE_MAX).keepalives_idle(SILENCE_MAX).keepalives_interval(SILENCE_MAX / 5);
+    if config.get_application_name().is_none() {
+        config.application_name("posthaste");
+    }
+    Ok((config, Secure::new(roots).map_err(unusable)?))
+}
+
+fn pool(config: &Config, secure: &Secure, connections: usize) -> Result<Pool, StoreError> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(config.clone(), secure.clone(), recycling);
+    let timeouts = Timeouts {
+        wait: Some(CONNECTION_WAIT),
+        create: Some(CONNECT_TIMEOUT * u32::try_from(config.get_hosts().len().max(1)).unwrap_or(1)),
+        recycle: None,
+    };
+    let pool = Pool::builder(manager).max_size(connections).timeouts(timeouts).runtime(Runtime::Tokio1);
+    pool.build().map_err(unusable)
+}
+
+fn pool_of_writers(config: &Config, secure: &Secure) -> Result<Pool, StoreError> {
+    pool(config, secure, WRITERS)
+}
+
+/// What a message's durability rests on is PostgreSQL's own settings.
+async fn look_at_settings(work: &Work) -> Result<(), StoreError> {
+    let sql = "SELECT current_setting('server_encoding'), current_setting('synchronous_commit'), \
+               current_setting('fsync')";
+    for row in query(work.client(), sql, &[]).await? {
+        let [encoding, synchronous, fsync]: [&str; 3] = [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?];
+        if encoding != "UTF8" {
+            return Err(unusable(format!(
+                "its encoding is {encoding}: make a database with ENCODING 'UTF8'"
+            )));
+        }
+        if synchronous == "off" || fsync == "off" {
+            tracing::warn!(
+                synchronous_commit = synchronous,
+                fsync,
+                "PostgreSQL answers before its disk does: what was accepted can be lost in a crash"
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn check_key(work: &Work) -> Result<(), StoreError> {
+    let Shared { vault, dice, .. } = &*work.shared;
+    let sealed = vault.seal(KEY_CHECK, b"key_check", &**dice).map_err(|_| StoreError::WrongMainSecret)?;
+    let insert = "INSERT INTO setting (name, value) VALUES ('key_check', $1) ON CONFLICT (name) DO NOTHING";
+    execute(work.client(), insert, &[&sealed.as_slice()]).await?;
+    let stored = query_opt(work.client(), "SELECT value FROM setting WHERE name = 'key_check'", &[]).await?;
+    let opens = |sealed: &[u8]| vault.open(sealed, b"key_check").is_ok_and(|plain| *plain == KEY_CHECK);
+    match stored {
+        Some(row) if opens(row.try_get(0)?) => Ok(()),
+        _ => Err(StoreError::WrongMainSecret),
+    }
+}
+
+/// Counts the backlog, once.
+async fn count_backlog(work: &Work) -> Result<(), StoreError> {
+    let sql = "SELECT (SELECT count(*) FROM delivery WHERE state = 0), (SELECT count(*) FROM delivery WHERE state = 1)";
+    for row in query(work.client(), sql, &[]).await? {
+        work.shared.set_backlog(row.try_get(0)?, row.try_get(1)?);
+    }
+    Ok(())
+}

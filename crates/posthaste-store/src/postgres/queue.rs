@@ -1,0 +1,154 @@
+//! The queue: the port, and what is asked of it seldom. Claims, records and releases are in `batch/`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use posthaste_core::app::Reference;
+use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
+use posthaste_core::id::{EndpointId, JobId};
+use posthaste_core::job::Job;
+use posthaste_core::tenant::EnvironmentId;
+use posthaste_core::time::Timestamp;
+
+use super::batch::{AskedClaim, AskedRecord, AskedRelease, Claim, Command};
+use super::statement::{bytes, query, query_opt};
+use super::work::{Work, change};
+use super::{PostgresStore, jobs, retention, rows};
+use crate::error::{ChangeError, StoreError};
+use crate::queue::{Backlog, Commits, Forgotten, HandOver, NewRecover, Queue, Record, Recorded};
+
+/// Endpoints that are looked at for the oldest delivery; past that the figure is that of the first so many.
+const ENDPOINTS_LOOKED_AT: i64 = 10_000;
+
+#[async_trait]
+impl Queue for PostgresStore {
+    fn hand_over_to(&self, engine: Arc<dyn HandOver>, lease: Duration) {
+        self.shared.hand_over_to(engine, lease);
+    }
+
+    async fn claim(
+        &self,
+        endpoint: EndpointId,
+        limit: u32,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let claim = Claim { endpoint, limit, lease };
+        self.writer.run(move |caller| Command::Claim(AskedClaim::new(claim, now, caller))).await
+    }
+
+    async fn due_endpoints(
+        &self,
+        after: Option<EndpointId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<EndpointId>, StoreError> {
+        let after = after.unwrap_or(EndpointId::MIN);
+        let sql = format!(
+            "{OWED} SELECT owed.endpoint FROM owed WHERE owed.due_at <= $2 AND {UNPAUSED} ORDER BY owed.endpoint LIMIT $3"
+        );
+        let client = self.pool.get().await?;
+        let limit = i64::from(limit);
+        let found = query(&client, &sql, &[&bytes(&after), &now.as_micros(), &limit]).await?;
+        found.iter().map(|row| rows::id(row, 0)).collect()
+    }
+
+    async fn oldest_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let sql =
+            format!("{OWED} SELECT min(due_at) FROM (SELECT * FROM owed LIMIT $2) AS owed WHERE {UNPAUSED}");
+        let client = self.pool.get().await?;
+        let found = query_opt(&client, &sql, &[&bytes(&EndpointId::MIN), &ENDPOINTS_LOOKED_AT]).await?;
+        found.map_or(Ok(None), |row| rows::maybe_at(&row, 0))
+    }
+
+    async fn record(&self, record: Record, now: Timestamp) -> Result<Recorded, StoreError> {
+        let command = |caller| Command::Record(Box::new(AskedRecord::new(record, now, caller)));
+        self.writer.run(command).await
+    }
+
+    async fn release(&self, deliveries: Vec<(DeliveryKey, Lease)>, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.run(move |caller| Command::Release(AskedRelease::new(deliveries, now, caller))).await
+    }
+
+    async fn release_expired(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
+        change!(self, |work| release_expired(work, limit, now))
+    }
+
+    async fn resend(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        message: &Reference,
+        endpoint: &Reference,
+        now: Timestamp,
+    ) -> Result<(), ChangeError> {
+        change!(self, |work| jobs::resend(work, environment, [app, message, endpoint], now))
+    }
+
+    async fn recover(&self, recover: NewRecover, now: Timestamp) -> Result<Job, ChangeError> {
+        change!(self, |work| jobs::recover(work, &recover, now))
+    }
+
+    async fn step_job(&self, now: Timestamp) -> Result<Option<Job>, StoreError> {
+        // Asked often, with nothing to do as a rule: look before a transaction is begun.
+        let client = self.pool.get().await?;
+        if !jobs::any_unfinished(&client).await? {
+            return Ok(None);
+        }
+        drop(client);
+        change!(self, |work| jobs::step(work, now))
+    }
+
+    async fn job(&self, environment: EnvironmentId, id: JobId) -> Result<Option<Job>, StoreError> {
+        let client = self.pool.get().await?;
+        jobs::job(&client, environment, id).await
+    }
+
+    async fn forget(&self, before: Timestamp, now: Timestamp) -> Result<Forgotten, StoreError> {
+        let client = self.pool.get().await?;
+        let found = retention::find(&client, before, now).await?;
+        drop(client);
+        if found.is_empty() {
+            return Ok(Forgotten::default());
+        }
+        change!(self, |work| retention::forget(work, &found))
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.shared.backlog()
+    }
+
+    fn commits(&self) -> Commits {
+        self.shared.commits()
+    }
+}
+
+/// What waits, one row an endpoint after $1 with the oldest of each: hops from endpoint to endpoint over the index, instead
+/// of reading all that waits. Read only as far as somebody asks.
+const OWED: &str = "WITH RECURSIVE owed (endpoint, due_at) AS ( \
+     (SELECT endpoint, due_at FROM delivery WHERE state = 0 AND endpoint > $1 ORDER BY endpoint, due_at LIMIT 1) \
+     UNION ALL \
+     SELECT next.endpoint, next.due_at FROM owed CROSS JOIN LATERAL \
+     (SELECT endpoint, due_at FROM delivery WHERE state = 0 AND endpoint > owed.endpoint \
+      ORDER BY endpoint, due_at LIMIT 1) AS next)";
+
+/// Not of a paused source; a deleted endpoint of one is, since what it is owed ends even now.
+const UNPAUSED: &str = "NOT EXISTS (SELECT 1 FROM source s JOIN endpoint e ON e.app = s.app \
+     WHERE s.paused AND e.id = owed.endpoint AND e.deleted_at IS NULL)";
+
+async fn release_expired(work: &mut Work, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
+    let sql = "WITH expired AS MATERIALIZED (SELECT message, endpoint FROM delivery \
+               WHERE state = 1 AND lease_until <= $1 ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED) \
+               UPDATE delivery d SET state = 0, due_at = $1, lease_token = NULL, lease_until = NULL \
+               FROM expired WHERE d.message = expired.message AND d.endpoint = expired.endpoint \
+               RETURNING d.endpoint";
+    let limit = i64::from(limit);
+    let released = query(work.client(), sql, &[&now.as_micros(), &limit]).await?;
+    for row in &released {
+        work.effects.waiting_delta += 1;
+        work.effects.in_flight_delta -= 1;
+        work.effects.due.push((rows::id(row, 0)?, now));
+    }
+    Ok(u32::try_from(released.len()).unwrap_or(u32::MAX))
+}

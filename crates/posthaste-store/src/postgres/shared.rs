@@ -1,0 +1,132 @@
+//! What all connections of this node share: the vault, the engine, the memo and what is counted.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use posthaste_core::delivery::{Claimed, Lease};
+use posthaste_core::dice::{Dice, roll};
+use posthaste_core::id::EndpointId;
+use posthaste_core::time::Timestamp;
+
+use super::memo::Memo;
+use crate::queue::{Backlog, Commits, HandOver};
+use crate::seal::Vault;
+
+/// The engine that takes new deliveries, and for how long they are leased to it.
+pub(super) type Engine = Option<(Arc<dyn HandOver>, Duration)>;
+
+/// What a transaction wants done once it is on disk.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub(super) claimed: Vec<Claimed>,
+    pub(super) due: Vec<(EndpointId, Timestamp)>,
+    pub(super) job: bool,
+    pub(super) source_changed: bool,
+    pub(super) waiting_delta: i64,
+    pub(super) in_flight_delta: i64,
+    pub(super) commands_count: u64,
+}
+
+/// How much is owed. Kept together: between two counters a claim could be seen in neither.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    waiting: i64,
+    in_flight: i64,
+}
+
+pub(super) struct Shared {
+    pub(super) vault: Vault,
+    pub(super) dice: Arc<dyn Dice>,
+    pub(super) memo: Memo,
+    engine: RwLock<Engine>,
+    backlog: Mutex<Counted>,
+    commits: AtomicU64,
+    commands: AtomicU64,
+    source_changes: AtomicU64,
+    lease_token: AtomicI64,
+}
+
+impl Shared {
+    pub(super) fn new(vault: Vault, dice: Arc<dyn Dice>) -> Self {
+        // Tokens of different nodes meet as seldom as two random numbers of 63 bits.
+        let lease_token = AtomicI64::new(i64::from_le_bytes(roll(&*dice)) & i64::MAX);
+        Self {
+            vault,
+            dice,
+            memo: Memo::default(),
+            engine: RwLock::default(),
+            backlog: Mutex::default(),
+            commits: AtomicU64::default(),
+            commands: AtomicU64::default(),
+            source_changes: AtomicU64::default(),
+            lease_token,
+        }
+    }
+
+    /// Lease tokens that nobody had before: the first of so many in a row.
+    pub(super) fn lease_tokens(&self, count: i64) -> i64 {
+        self.lease_token.fetch_add(count, Ordering::Relaxed) & i64::MAX
+    }
+
+    /// A lease that nobody had before.
+    pub(super) fn lease(&self, lasts: Duration, now: Timestamp) -> Lease {
+        Lease { token: self.lease_tokens(1), until: now.later(lasts) }
+    }
+
+    pub(super) fn engine(&self) -> Engine {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn hand_over_to(&self, engine: Arc<dyn HandOver>, lease: Duration) {
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = Some((engine, lease));
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn backlog(&self) -> Backlog {
+        let Counted { waiting, in_flight } = *self.counted();
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        Backlog { waiting_count: count(waiting), in_flight_count: count(in_flight) }
+    }
+
+    /// What was counted in the store itself.
+    pub(super) fn set_backlog(&self, waiting: i64, in_flight: i64) {
+        *self.counted() = Counted { waiting, in_flight };
+    }
+
+    pub(super) fn source_changes(&self) -> u64 {
+        self.source_changes.load(Ordering::Acquire)
+    }
+
+    pub(super) fn commits(&self) -> Commits {
+        Commits {
+            commits_count: self.commits.load(Ordering::Relaxed),
+            commands_count: self.commands.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Tells the engine what is now on disk, before the callers hear of it.
+    pub(super) fn settle(&self, effects: Effects) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.commands.fetch_add(effects.commands_count, Ordering::Relaxed);
+        let mut counted = self.counted();
+        counted.waiting += effects.waiting_delta;
+        counted.in_flight += effects.in_flight_delta;
+        drop(counted);
+        // Release, and Acquire where it is read: who sees the number also finds what is on disk.
+        self.source_changes.fetch_add(u64::from(effects.source_changed), Ordering::Release);
+        let Some((engine, _)) = self.engine() else { return };
+        if !effects.claimed.is_empty() {
+            engine.take(effects.claimed);
+        }
+        for (endpoint, due) in effects.due {
+            engine.due(endpoint, due);
+        }
+        if effects.job {
+            engine.job();
+        }
+    }
+}

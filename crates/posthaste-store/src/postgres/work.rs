@@ -1,0 +1,184 @@
+//! One transaction, and what it wants done once it is on disk.
+
+use std::sync::Arc;
+
+use deadpool_postgres::{Object, Pool, PoolError};
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::shared::{Effects, Engine, Shared};
+use crate::error::{ChangeError, StoreError};
+
+/// How often a transaction is begun again that another one was in the way of.
+pub(super) const TRIES_MAX: u32 = 8;
+
+/// Every statement sees what was committed before it began: no more is needed, since whoever changes what it has read
+/// locks it first.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// An open transaction. Dropped before its end, it takes the connection with it: PostgreSQL undoes what was half done.
+pub(super) struct Work {
+    connection: Option<Object>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) engine: Engine,
+    pub(super) effects: Effects,
+    /// It changed an app: what it reads of apps now may never be committed, and must not be remembered.
+    pub(super) changed_apps: bool,
+}
+
+/// What came of a transaction.
+pub(super) enum Ended<T, E> {
+    /// It is over.
+    Done(Result<T, E>),
+    /// Another one was in its way, and nothing was changed: begin again.
+    Again(E),
+}
+
+/// An error that may be the store's.
+pub(super) trait Failure: From<StoreError> {
+    fn of_store(&self) -> Option<&StoreError>;
+}
+
+impl Failure for StoreError {
+    fn of_store(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
+
+impl Failure for ChangeError {
+    fn of_store(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            PoolError::Timeout(_) => Self::Unavailable("all connections to PostgreSQL are busy".into()),
+            other => Self::Unavailable(Box::new(other)),
+        }
+    }
+}
+
+/// What PostgreSQL said, if it said something.
+pub(super) fn code(error: &StoreError) -> Option<SqlState> {
+    let StoreError::Unavailable(error) = error else { return None };
+    error.downcast_ref::<tokio_postgres::Error>()?.code().cloned()
+}
+
+/// Whether the same transaction may end otherwise if it begins again: one that was in its way is over by then, and what
+/// that one wrote is seen.
+pub(super) fn was_in_the_way(error: &StoreError) -> bool {
+    let collisions =
+        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION];
+    code(error).is_some_and(|code| collisions.contains(&code))
+}
+
+impl Work {
+    /// Begins a transaction on a connection of this pool.
+    pub(super) async fn begin(pool: &Pool, shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        let work = Self::unbegun(pool, shared).await?;
+        work.client().batch_execute(BEGIN).await?;
+        Ok(work)
+    }
+
+    /// A transaction whose [`begin_with`](Self::begin_with) goes out together with its first statements.
+    pub(super) async fn unbegun(pool: &Pool, shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        Ok(Self {
+            connection: Some(pool.get().await?),
+            shared: Arc::clone(shared),
+            engine: shared.engine(),
+            effects: Effects::default(),
+            changed_apps: false,
+        })
+    }
+
+    pub(super) async fn begin_with(&self) -> Result<(), StoreError> {
+        Ok(self.client().batch_execute(BEGIN).await?)
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "only the end of the transaction takes the connection, and takes the rest too"
+    )]
+    pub(super) fn client(&self) -> &Client {
+        self.connection.as_ref().expect("the transaction is open")
+    }
+
+    /// Commits, and tells the engine.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        self.try_commit().await.map_err(|(error, _)| error)
+    }
+
+    /// The same; if it is not known whether that took place, what it wanted done comes back.
+    pub(super) async fn try_commit(mut self) -> Result<(), (StoreError, Effects)> {
+        let effects = std::mem::take(&mut self.effects);
+        if let Err(error) = self.client().batch_execute("COMMIT").await {
+            return Err((error.into(), effects));
+        }
+        // Back to its pool.
+        drop(self.connection.take());
+        self.shared.settle(effects);
+        Ok(())
+    }
+
+    pub(super) async fn roll_back(mut self) {
+        if self.client().batch_execute("ROLLBACK").await.is_ok() {
+            drop(self.connection.take());
+        }
+    }
+
+    /// Commits what went well, and undoes what did not.
+    pub(super) async fn end<T, E: Failure>(mut self, result: Result<T, E>) -> Ended<T, E> {
+        self.effects.commands_count = 1;
+        match result {
+            Ok(value) => match self.commit().await {
+                Ok(()) => Ended::Done(Ok(value)),
+                Err(error) if was_in_the_way(&error) => Ended::Again(error.into()),
+                Err(error) => Ended::Done(Err(error.into())),
+            },
+            Err(error) => {
+                self.roll_back().await;
+                if error.of_store().is_some_and(was_in_the_way) {
+                    Ended::Again(error)
+                } else {
+                    Ended::Done(Err(error))
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(Object::take(connection));
+        }
+    }
+}
+
+/// Runs an expression as a transaction, again if another one was in its way.
+///
+/// `change!(store, |work| expression)`: the expression is a future that is made anew for each try.
+macro_rules! change {
+    ($store:expr, |$work:ident| $future:expr) => {{
+        let mut tries = 1;
+        loop {
+            let mut begun = $crate::postgres::work::Work::begin(&$store.pool, &$store.shared).await?;
+            let $work = &mut begun;
+            let result = $future.await;
+            match begun.end(result).await {
+                $crate::postgres::work::Ended::Done(result) => break result,
+                $crate::postgres::work::Ended::Again(error) if tries == $crate::postgres::work::TRIES_MAX => {
+                    break Err(error);
+                }
+                $crate::postgres::work::Ended::Again(_) => tries += 1,
+            }
+        }
+    }};
+}
+pub(super) use change;

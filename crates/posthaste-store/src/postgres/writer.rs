@@ -1,0 +1,175 @@
+//! A few tasks write what is asked for often. Commands that wait while a transaction runs become the next one: group
+//! commit, without a timer, in a handful of statements however many commands there are.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use deadpool_postgres::Pool;
+use futures_util::FutureExt as _;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::batch::{self, Command, Witness};
+use super::shared::Shared;
+use super::work::{Work, code, was_in_the_way};
+use crate::error::StoreError;
+
+/// Tasks, each with a connection: while one commits, another fills the next transaction.
+pub(super) const WRITERS: usize = 2;
+/// Commands in one transaction: enough to make the cost of a commit small, few enough to keep it short.
+const BATCH_MAX: usize = 1_024;
+/// Bytes of bodies in one transaction, give or take one command.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Commands that wait; past that callers do.
+const WAITING_MAX: usize = 16_384;
+
+/// How often commands are tried together that another transaction was in the way of; then in halves.
+const TOGETHER_MAX: u32 = 3;
+
+/// The way to the writing tasks. They end when it is dropped, once they have done what was asked for.
+pub(super) struct Writer(mpsc::Sender<Command>);
+
+impl Writer {
+    pub(super) fn start(pool: Pool, shared: &Arc<Shared>) -> Self {
+        let (commands, queue) = mpsc::channel(WAITING_MAX);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..WRITERS {
+            let writing =
+                Writing { pool: pool.clone(), shared: Arc::clone(shared), queue: Arc::clone(&queue) };
+            tokio::spawn(writing.run());
+        }
+        Self(commands)
+    }
+
+    /// Has a command done and returns once it is on disk. `command` puts the caller into it.
+    pub(super) async fn run<T, E: From<StoreError>>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Command,
+    ) -> Result<T, E> {
+        let gone = || StoreError::Unavailable("the store is closing".into());
+        let (caller, answered) = oneshot::channel();
+        self.0.send(command(caller)).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| StoreError::Unavailable("the command panicked".into()))?
+    }
+}
+
+struct Writing {
+    pool: Pool,
+    shared: Arc<Shared>,
+    queue: Arc<Mutex<mpsc::Receiver<Command>>>,
+}
+
+impl Writing {
+    async fn run(self) {
+        let mut waiting = Vec::with_capacity(BATCH_MAX);
+        loop {
+            if waiting.is_empty() && self.queue.lock().await.recv_many(&mut waiting, BATCH_MAX).await == 0 {
+                return;
+            }
+            let rest = waiting.split_off(fitting(&waiting));
+            let batch = std::mem::replace(&mut waiting, rest);
+            // Deferred commands come first the next time.
+            // A panic ends its transaction, and nobody else's.
+            let committed = AssertUnwindSafe(self.commit(batch)).catch_unwind().await;
+            let mut deferred = committed.unwrap_or_else(|_| {
+                tracing::error!("a command panicked: its transaction did not take place");
+                vec![]
+            });
+            deferred.append(&mut waiting);
+            waiting = deferred;
+        }
+    }
+
+    /// Has commands done, together if that works and in halves if not, so that only the one at fault hears of it.
+    /// Returns those that must wait for what others of their transaction wrote.
+    async fn commit(&self, batch: Vec<Command>) -> Vec<Command> {
+        let mut deferred = Vec::new();
+        let mut open = vec![batch];
+        while let Some(mut commands) = open.pop() {
+            match self.transaction(&mut commands).await {
+                Ok(()) => {
+                    for command in commands {
+                        deferred.extend(command.answer());
+                    }
+                }
+                Err(error) if commands.len() > 1 && is_a_commands_fault(&error) => {
+                    let behind = commands.split_off(commands.len() / 2);
+                    open.push(behind);
+                    open.push(commands);
+                }
+                Err(error) => {
+                    if !is_a_commands_fault(&error) {
+                        tracing::error!(%error, commands_count = commands.len(), "a transaction did not take place");
+                    }
+                    let error = Arc::new(error);
+                    for command in commands {
+                        command.refuse(&error);
+                    }
+                }
+            }
+        }
+        deferred
+    }
+
+    /// Runs commands as one transaction, again if another one was in its way; all of it is on disk, or nothing.
+    async fn transaction(&self, commands: &mut [Command]) -> Result<(), StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.attempt(commands).await {
+                Err(error) if was_in_the_way(&error) && tries < TOGETHER_MAX => {
+                    tries += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn attempt(&self, commands: &mut [Command]) -> Result<(), StoreError> {
+        let mut work = Work::unbegun(&self.pool, &self.shared).await?;
+        let witness = match batch::run(&mut work, commands).await {
+            Ok(witness) => witness,
+            Err(error) => {
+                work.roll_back().await;
+                return Err(error);
+            }
+        };
+        work.effects.commands_count = commands.iter().filter(|command| command.is_answered()).count() as u64;
+        let effects = match work.try_commit().await {
+            Ok(()) => return Ok(()),
+            Err((error, effects)) if code(&error).is_none() => (error, effects),
+            Err((error, _)) => return Err(error),
+        };
+        self.look(witness, effects).await
+    }
+
+    /// The connection was lost on the way of a COMMIT: looks whether it took place.
+    async fn look(
+        &self,
+        witness: Option<Witness>,
+        (error, effects): (StoreError, super::shared::Effects),
+    ) -> Result<(), StoreError> {
+        let Some(witness) = witness else { return Err(error) };
+        tracing::warn!(%error, "the connection was lost while it committed: looking whether it did");
+        let connection = self.pool.get().await.map_err(|_| error)?;
+        if !witness.is_there(&connection).await? {
+            return Err(StoreError::Unavailable("the connection was lost while it committed".into()));
+        }
+        self.shared.settle(effects);
+        Ok(())
+    }
+}
+
+/// How many commands one transaction takes.
+fn fitting(commands: &[Command]) -> usize {
+    let mut weight = 0;
+    let fits = commands.iter().take_while(|command| {
+        let fits = weight < BATCH_BYTES_MAX;
+        weight += command.weight();
+        fits
+    });
+    fits.count()
+}
+
+/// What PostgreSQL refused, or cannot be read, is some command's fault; a lost connection is not.
+fn is_a_commands_fault(error: &StoreError) -> bool {
+    code(error).is_some() || matches!(error, StoreError::Corrupt { .. })
+}
