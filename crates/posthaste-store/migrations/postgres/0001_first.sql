@@ -217,6 +217,14 @@ CREATE TABLE received (
 );
 CREATE INDEX received_by_expiry ON received (expires_at);
 
+-- Nodes that serve. number: the upper bits of the tokens of its leases. beat_at: when it last said that it lives, by
+-- PostgreSQL's own clock, the only one that all nodes share.
+CREATE TABLE node (
+    number  INTEGER PRIMARY KEY,
+    beat_at TIMESTAMPTZ NOT NULL
+);
+CREATE SEQUENCE node_number AS INTEGER MAXVALUE 32767 CYCLE;
+
 -- What was not taken. origin: as in message.
 CREATE TABLE refusal (
     source     BYTEA NOT NULL,

@@ -44,8 +44,10 @@ pub(super) async fn write(work: &Work, entries: &[Entry], owed: &[Owed<'_>]) -> 
         return Ok(());
     }
     tokio::try_join!(
- biased;
-write_messages(work, entries), write_deliveries(work, owed))?;
+        biased;
+        write_messages(work, entries),
+        write_deliveries(work, owed),
+    )?;
     Ok(())
 }
 

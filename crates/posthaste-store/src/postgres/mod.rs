@@ -11,6 +11,7 @@ mod intake;
 mod jobs;
 mod memo;
 mod migrate;
+mod nodes;
 mod open;
 mod pages;
 mod queue;
@@ -29,6 +30,8 @@ use deadpool_postgres::Pool;
 use posthaste_core::dice::Dice;
 use zeroize::Zeroizing;
 
+use crate::error::StoreError;
+use nodes::Heart;
 use shared::Shared;
 use writer::Writer;
 
@@ -40,6 +43,8 @@ pub struct PostgresOptions {
     pub main_secret: Zeroizing<String>,
     /// Nonces and lease tokens.
     pub dice: Arc<dyn Dice>,
+    /// As a node that delivers: it says that it lives, and takes over from those that do not.
+    pub serving: bool,
 }
 
 /// The store.
@@ -48,4 +53,14 @@ pub struct PostgresStore {
     pool: Pool,
     writer: Writer,
     shared: Arc<Shared>,
+    heart: Arc<Heart>,
+}
+
+impl PostgresStore {
+    /// Says that this node lives, and takes over what nodes hold that have been silent for too long; returns how much.
+    /// A node that serves does so by itself every few seconds.
+    pub async fn beat(&self) -> Result<u32, StoreError> {
+        self.heart.beat().await?;
+        self.heart.take_over().await
+    }
 }

@@ -8,6 +8,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::migrate::migrate;
+use super::nodes::{self, Heart};
 use super::shared::Shared;
 use super::statement::{execute, query, query_opt};
 use super::tls::Secure;
@@ -41,7 +42,12 @@ impl PostgresStore {
         count_backlog(&work).await?;
         work.commit().await?;
         let writer = Writer::start(pool_of_writers(&config, &secure)?, &shared);
-        Ok(Arc::new(Self { pool, writer, shared }))
+        let heart = Arc::new(Heart { pool: pool.clone(), shared: Arc::clone(&shared) });
+        if options.serving {
+            heart.join().await?;
+            tokio::spawn(nodes::beat_on(Arc::downgrade(&heart)));
+        }
+        Ok(Arc::new(Self { pool, writer, shared, heart }))
     }
 }
 

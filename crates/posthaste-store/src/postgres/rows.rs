@@ -144,12 +144,11 @@ pub(super) async fn read_known(
     let sources = "SELECT app, id, paused FROM source WHERE app = ANY($1) AND deleted_at IS NULL";
     let values: [&dyn super::statement::Value; 1] = [&ids];
     let (apps, endpoints, sources) = tokio::try_join!(
-    biased;
-
-           query(client, &apps, &values),
-           query(client, &endpoints, &values),
-           query(client, sources, &values),
-       )?;
+        biased;
+        query(client, &apps, &values),
+        query(client, &endpoints, &values),
+        query(client, sources, &values),
+    )?;
     let mut found = HashMap::with_capacity(apps.len());
     for row in &apps {
         let (environment, role, app) = app(row)?;

@@ -1,6 +1,6 @@
 //! What all connections of this node share: the vault, the engine, the memo and what is counted.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ use crate::seal::Vault;
 
 /// The engine that takes new deliveries, and for how long they are leased to it.
 pub(super) type Engine = Option<(Arc<dyn HandOver>, Duration)>;
+
+/// Lease tokens that a node can give: above them is its number, of which there are 32767.
+pub(super) const TOKENS_OF_A_NODE: i64 = 1 << 48;
 
 /// What a transaction wants done once it is on disk.
 #[derive(Default)]
@@ -44,13 +47,15 @@ pub(super) struct Shared {
     commits: AtomicU64,
     commands: AtomicU64,
     source_changes: AtomicU64,
+    /// Within this node.
     lease_token: AtomicI64,
+    number: AtomicI32,
 }
 
 impl Shared {
     pub(super) fn new(vault: Vault, dice: Arc<dyn Dice>) -> Self {
-        // Tokens of different nodes meet as seldom as two random numbers of 63 bits.
-        let lease_token = AtomicI64::new(i64::from_le_bytes(roll(&*dice)) & i64::MAX);
+        // Of two nodes that had the same number one after the other, tokens meet as seldom as random numbers of 48 bits.
+        let lease_token = AtomicI64::new(i64::from_le_bytes(roll(&*dice)).rem_euclid(TOKENS_OF_A_NODE));
         Self {
             vault,
             dice,
@@ -61,12 +66,27 @@ impl Shared {
             commands: AtomicU64::default(),
             source_changes: AtomicU64::default(),
             lease_token,
+            number: AtomicI32::default(),
         }
     }
 
     /// Lease tokens that nobody had before: the first of so many in a row.
     pub(super) fn lease_tokens(&self, count: i64) -> i64 {
-        self.lease_token.fetch_add(count, Ordering::Relaxed) & i64::MAX
+        let mut first = self.lease_token.fetch_add(count, Ordering::Relaxed).rem_euclid(TOKENS_OF_A_NODE);
+        if first + count >= TOKENS_OF_A_NODE {
+            // They must not reach into the next node's.
+            first = self.lease_token.fetch_add(count, Ordering::Relaxed).rem_euclid(TOKENS_OF_A_NODE);
+        }
+        i64::from(self.number()) * TOKENS_OF_A_NODE + first
+    }
+
+    /// This node's number; 0 if it does not serve.
+    pub(super) fn number(&self) -> i32 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn take_number(&self, number: i32) {
+        self.number.store(number, Ordering::Relaxed);
     }
 
     /// A lease that nobody had before.

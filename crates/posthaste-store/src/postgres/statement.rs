@@ -51,6 +51,7 @@ values! {
     i16 => INT2, INT2_ARRAY;
     i32 => INT4, INT4_ARRAY;
     i64 => INT8, INT8_ARRAY;
+    f64 => FLOAT8, FLOAT8_ARRAY;
     &[u8] => BYTEA, BYTEA_ARRAY;
     Text<'_> => TEXT, TEXT_ARRAY;
 }

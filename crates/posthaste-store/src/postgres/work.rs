@@ -70,6 +70,17 @@ pub(super) fn code(error: &StoreError) -> Option<SqlState> {
     error.downcast_ref::<tokio_postgres::Error>()?.code().cloned()
 }
 
+/// Whether the connection went away, or the server that it led to.
+pub(super) fn is_lost(error: &StoreError) -> bool {
+    let shutdowns = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
+    let StoreError::Unavailable(error) = error else { return false };
+    let Some(error) = error.downcast_ref::<tokio_postgres::Error>() else { return false };
+    match error.code() {
+        Some(code) => shutdowns.contains(code),
+        None => true,
+    }
+}
+
 /// Whether the same transaction may end otherwise if it begins again: one that was in its way is over by then, and what
 /// that one wrote is seen.
 pub(super) fn was_in_the_way(error: &StoreError) -> bool {
@@ -143,7 +154,8 @@ impl Work {
             },
             Err(error) => {
                 self.roll_back().await;
-                if error.of_store().is_some_and(was_in_the_way) {
+                // Nothing was committed: a connection that was lost may be had again.
+                if error.of_store().is_some_and(|error| was_in_the_way(error) || is_lost(error)) {
                     Ended::Again(error)
                 } else {
                     Ended::Done(Err(error))
@@ -168,9 +180,14 @@ macro_rules! change {
     ($store:expr, |$work:ident| $future:expr) => {{
         let mut tries = 1;
         loop {
-            let mut begun = $crate::postgres::work::Work::begin(&$store.pool, &$store.shared).await?;
-            let $work = &mut begun;
-            let result = $future.await;
+            let mut begun = $crate::postgres::work::Work::unbegun(&$store.pool, &$store.shared).await?;
+            let result = match begun.begin_with().await {
+                Ok(()) => {
+                    let $work = &mut begun;
+                    $future.await
+                }
+                Err(error) => Err(error.into()),
+            };
             match begun.end(result).await {
                 $crate::postgres::work::Ended::Done(result) => break result,
                 $crate::postgres::work::Ended::Again(error) if tries == $crate::postgres::work::TRIES_MAX => {

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::batch::{self, Command, Witness};
 use super::shared::Shared;
-use super::work::{Work, code, was_in_the_way};
+use super::work::{Work, code, is_lost, was_in_the_way};
 use crate::error::StoreError;
 
 /// Tasks, each with a connection: while one commits, another fills the next transaction.
@@ -50,6 +50,14 @@ impl Writer {
         self.0.send(command(caller)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| StoreError::Unavailable("the command panicked".into()))?
     }
+}
+
+/// Why a transaction is not known to have taken place.
+enum Undone {
+    /// It did not.
+    Before(StoreError),
+    /// Nobody can say.
+    Unknown(StoreError),
 }
 
 struct Writing {
@@ -115,30 +123,33 @@ impl Writing {
         let mut tries = 1;
         loop {
             match self.attempt(commands).await {
-                Err(error) if was_in_the_way(&error) && tries < TOGETHER_MAX => {
+                Err(Undone::Before(error))
+                    if (was_in_the_way(&error) || is_lost(&error)) && tries < TOGETHER_MAX =>
+                {
                     tries += 1;
                 }
-                ended => return ended,
+                Err(Undone::Before(error) | Undone::Unknown(error)) => return Err(error),
+                Ok(()) => return Ok(()),
             }
         }
     }
 
-    async fn attempt(&self, commands: &mut [Command]) -> Result<(), StoreError> {
-        let mut work = Work::unbegun(&self.pool, &self.shared).await?;
+    async fn attempt(&self, commands: &mut [Command]) -> Result<(), Undone> {
+        let mut work = Work::unbegun(&self.pool, &self.shared).await.map_err(Undone::Before)?;
         let witness = match batch::run(&mut work, commands).await {
             Ok(witness) => witness,
             Err(error) => {
                 work.roll_back().await;
-                return Err(error);
+                return Err(Undone::Before(error));
             }
         };
         work.effects.commands_count = commands.iter().filter(|command| command.is_answered()).count() as u64;
         let effects = match work.try_commit().await {
             Ok(()) => return Ok(()),
-            Err((error, effects)) if code(&error).is_none() => (error, effects),
-            Err((error, _)) => return Err(error),
+            Err((error, effects)) if is_lost(&error) => (error, effects),
+            Err((error, _)) => return Err(Undone::Before(error)),
         };
-        self.look(witness, effects).await
+        self.look(witness, effects).await.map_err(Undone::Unknown)
     }
 
     /// The connection was lost on the way of a COMMIT: looks whether it took place.
@@ -171,5 +182,5 @@ fn fitting(commands: &[Command]) -> usize {
 
 /// What PostgreSQL refused, or cannot be read, is some command's fault; a lost connection is not.
 fn is_a_commands_fault(error: &StoreError) -> bool {
-    code(error).is_some() || matches!(error, StoreError::Corrupt { .. })
+    (code(error).is_some() && !is_lost(error)) || matches!(error, StoreError::Corrupt { .. })
 }

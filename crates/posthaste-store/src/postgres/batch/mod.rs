@@ -189,17 +189,16 @@ async fn run_from(
     let owed = enter::owe(work, &entries);
     let moves = moves::of(&batch.records, &batch.releases);
     let attempts = batch.records.iter().filter_map(|asked| asked.command.attempt.as_ref());
-    let (_, (), moved, claimed) = tokio::try_join!(
-    biased;
-
-           enter::write(work, &entries, &owed),
-           moves::write_attempts(work, attempts.collect()),
-           moves::write(work, &moves),
-           claim::claim(work, &batch.claims, &view),
-       )?;
+    let ((), (), done, claimed) = tokio::try_join!(
+        biased;
+        enter::write(work, &entries, &owed),
+        moves::write_attempts(work, attempts.collect()),
+        moves::write(work, &moves),
+        claim::claim(work, &batch.claims, &view),
+    )?;
     claim::answer(work, &mut batch.claims, claimed);
     receive::mark(work, &mut batch.receives).await?;
-    moves::answer(work, &moved, &mut batch, &view).await?;
+    moves::answer(work, &done, &mut batch, &view).await?;
     refuse::keep(work, &mut batch.refuses).await?;
     Ok(witness)
 }

@@ -33,13 +33,13 @@ pub(super) fn of(records: &[&mut AskedRecord], releases: &[&mut AskedRelease]) -
         let to = record.verdict.state();
         Move { key: record.key, token: record.lease.token, to, tried: record.attempt.is_some() }
     });
-    let released = releases.iter().flat_map(|asked| {
+    let given_back = releases.iter().flat_map(|asked| {
         let to = DeliveryState::Waiting { due: asked.now };
         asked.command.iter().map(move |(key, lease)| Move { key: *key, token: lease.token, to, tried: false })
     });
     let mut seen = HashSet::new();
     let mut moves: Vec<_> =
-        recorded.chain(released).filter(|one| seen.insert((one.key, one.token))).collect();
+        recorded.chain(given_back).filter(|one| seen.insert((one.key, one.token))).collect();
     moves.sort_unstable_by_key(|one| one.key);
     moves
 }
@@ -70,12 +70,12 @@ pub(super) async fn write(work: &Work, moves: &[Move]) -> Result<Moved, StoreErr
         &columns.iter().map(|(.., why)| *why).collect::<Vec<_>>(),
         &moves.iter().map(|one| i32::from(one.tried)).collect::<Vec<_>>(),
     ];
-    let mut moved = Moved::with_capacity(moves.len());
+    let mut done = Moved::with_capacity(moves.len());
     for row in query(work.client(), sql, &values).await? {
         let key = DeliveryKey { message: rows::id(&row, 0)?, endpoint: rows::id(&row, 1)? };
-        moved.insert((key, row.try_get(2)?), rows::small_count(&row, 3)?);
+        done.insert((key, row.try_get(2)?), rows::small_count(&row, 3)?);
     }
-    Ok(moved)
+    Ok(done)
 }
 
 fn micros(duration: std::time::Duration) -> i64 {
@@ -118,9 +118,9 @@ pub(super) async fn write_attempts(work: &Work, attempts: Vec<&Attempt>) -> Resu
         &all().map(|a| micros(a.timing.total)).collect::<Vec<_>>(),
         &remotes.iter().map(|remote| remote.as_deref().map(Text)).collect::<Vec<_>>(),
         &attempts.iter().map(failure).collect::<Vec<_>>(),
-        &all().map(|a| detail(a)).collect::<Vec<_>>(),
+        &all().map(detail).collect::<Vec<_>>(),
         &headers.iter().map(Option::as_deref).collect::<Vec<_>>(),
-        &all().map(|a| body(a)).collect::<Vec<_>>(),
+        &all().map(body).collect::<Vec<_>>(),
     ];
     execute(work.client(), sql, &values).await?;
     Ok(())

@@ -61,15 +61,14 @@ pub(super) async fn look(work: &Work, batch: &Batch<'_>, begin: bool) -> Result<
     let endpoints: Vec<EndpointId> = endpoints.collect::<BTreeSet<_>>().into_iter().collect();
     let keys = batch.accepts.iter().filter_map(|asked| asked.command.idempotency.as_ref());
     let keys: Vec<&[u8]> = keys.map(|key| &key.key[..]).collect();
-    let (_, named, received, endpoints, keys) = tokio::try_join!(
-    biased;
-
-           async { if begin { work.begin_with().await } else { Ok(()) } },
-           by_reference(work, &references),
-           by_id(work, &received),
-           by_endpoint(work, &endpoints),
-           used_keys(work, &keys),
-       )?;
+    let ((), named, received, endpoints, keys) = tokio::try_join!(
+        biased;
+        async { if begin { work.begin_with().await } else { Ok(()) } },
+        by_reference(work, &references),
+        by_id(work, &received),
+        by_endpoint(work, &endpoints),
+        used_keys(work, keys),
+    )?;
     let mut view = View::default();
     let mut versions = HashMap::new();
     for row in &named {
@@ -151,10 +150,10 @@ async fn by_endpoint(work: &Work, endpoints: &[EndpointId]) -> Result<Vec<Row>, 
     query(work.client(), sql, &[&endpoints]).await
 }
 
-async fn used_keys(work: &Work, keys: &Vec<&[u8]>) -> Result<Vec<Row>, StoreError> {
+async fn used_keys(work: &Work, keys: Vec<&[u8]>) -> Result<Vec<Row>, StoreError> {
     if keys.is_empty() {
         return Ok(vec![]);
     }
     let sql = "SELECT key, fingerprint, app, message, expires_at FROM idempotency WHERE key = ANY($1)";
-    query(work.client(), sql, &[keys]).await
+    query(work.client(), sql, &[&keys]).await
 }

@@ -18,12 +18,14 @@ use tokio_postgres::NoTls;
 
 /// Where Debian and others put what is not in the path.
 const PLACES: &[&str] = &["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt"];
+/// At which port the pooler's socket is named.
+const POOLER_PORT: u16 = 6432;
 /// The database that all others are copies of.
 const TEMPLATE: &str = "posthaste_template";
 /// Ends the cluster once nobody has used it for ten seconds: looked at from outside, since any test may be the last.
 const REAPER: &str = "idle=0; while [ $idle -lt 2 ]; do sleep 5; \
     if flock -n -x users true; then idle=$((idle+1)); else idle=0; fi; done; \
-    flock -x users sh -c 'rm -f ready; \"$BIN\"/pg_ctl -D data -m immediate -w stop; rm -rf data'";
+    flock -x users sh -c 'rm -f ready; kill $(cat data/pgbouncer.pid); \"$BIN\"/pg_ctl -D data -m immediate -w stop; rm -rf data'";
 
 static DATABASES: AtomicU64 = AtomicU64::new(0);
 
@@ -62,6 +64,7 @@ impl Cluster {
         if !cluster.dir.join("ready").exists() {
             cluster.start(&programs);
             cluster.make_template().await;
+            cluster.start_pooler();
             File::create(cluster.dir.join("ready")).unwrap();
         }
         Some(cluster)
@@ -75,8 +78,8 @@ impl Cluster {
             let _ = std::fs::remove_dir_all(self.dir.join("data"));
         }
         let mut reaper = self.as_postgres(PathBuf::from("sh"));
-        reaper.args(["-c", REAPER]).env("BIN", programs).stdin(Stdio::null()).stdout(Stdio::null());
-        reaper.stderr(Stdio::null()).spawn().unwrap();
+        reaper.args(["-c", &format!("( {REAPER} ) &")]).env("BIN", programs).stdin(Stdio::null());
+        reaper.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         let conf = format!(
             "listen_addresses = ''\nunix_socket_directories = '{}'\nmax_connections = 400\n",
             self.dir.display()
@@ -113,14 +116,43 @@ impl Cluster {
         command
     }
 
+    /// Hands a server's connection on after each transaction, and knows no prepared statements before its version 1.21.
+    fn start_pooler(&self) {
+        let dir = self.dir.display();
+        let conf = format!(
+            "[databases]\n* = host={dir}\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {dir}\nlisten_port = {POOLER_PORT}\n\
+             auth_type = any\npool_mode = transaction\nmax_client_conn = 1000\ndefault_pool_size = 10\n\
+             pidfile = {dir}/data/pgbouncer.pid\nlogfile = {dir}/data/pgbouncer.log\n"
+        );
+        let path = self.dir.join("pgbouncer.ini");
+        std::fs::write(&path, conf).unwrap();
+        let _ = self.as_postgres(PathBuf::from("pgbouncer")).arg("-d").arg(&path).status();
+    }
+
+    /// The same database by way of the pooler; `None`, said aloud, where there is none.
+    pub(crate) fn pooled_url(&self, database: &str) -> Option<String> {
+        if !self.dir.join(format!(".s.PGSQL.{POOLER_PORT}")).exists() {
+            eprintln!("skipped: PgBouncer is not installed (apt-get install pgbouncer)");
+            return None;
+        }
+        let host = self.dir.to_str().unwrap().replace('/', "%2F");
+        Some(format!("postgres://postgres@{host}:{POOLER_PORT}/{database}"))
+    }
+
     async fn make_template(&self) {
         self.execute("postgres", &format!("CREATE DATABASE {TEMPLATE}")).await;
-        PostgresStore::open(options(self.url(TEMPLATE))).await.unwrap();
+        let options = PostgresOptions { serving: false, ..options(self.url(TEMPLATE)) };
+        PostgresStore::open(options).await.unwrap();
     }
 
     pub(crate) fn url(&self, database: &str) -> String {
         let host = self.dir.to_str().unwrap().replace('/', "%2F");
         format!("postgres://postgres@{host}/{database}")
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.join(".s.PGSQL.5432")
     }
 
     pub(crate) async fn execute(&self, database: &str, sql: &str) {
@@ -152,7 +184,7 @@ impl Cluster {
 pub(crate) fn options(url: String) -> PostgresOptions {
     let seed = DATABASES.fetch_add(1, Ordering::SeqCst);
     let main_secret = String::from("the main secret").into();
-    PostgresOptions { url: url.into(), main_secret, dice: Arc::new(TestDice::seeded(seed)) }
+    PostgresOptions { url: url.into(), main_secret, dice: Arc::new(TestDice::seeded(seed)), serving: true }
 }
 
 pub(crate) struct Database<'a> {
@@ -163,6 +195,15 @@ pub(crate) struct Database<'a> {
 impl Database<'_> {
     pub(crate) fn url(&self) -> String {
         self.cluster.url(&self.name)
+    }
+
+    /// The same by way of an address.
+    pub(crate) fn url_by(&self, address: std::net::SocketAddr) -> String {
+        format!("postgres://postgres@{address}/{}", self.name)
+    }
+
+    pub(crate) fn pooled_url(&self) -> Option<String> {
+        self.cluster.pooled_url(&self.name)
     }
 
     pub(crate) async fn try_open(&self) -> Result<Arc<PostgresStore>, StoreError> {

@@ -1,0 +1,127 @@
+//! Nodes that serve say every few seconds that they live; what one holds that does not, the others take over.
+//!
+//! A node's number is in the tokens of its leases. One that was only stopped for a while finds that it is no longer there,
+//! takes another number, and changes nothing with its old leases: their tokens are no longer any delivery's.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use posthaste_core::time::Timestamp;
+
+use super::rows;
+use super::shared::{Shared, TOKENS_OF_A_NODE};
+use super::statement::{execute, query, query_opt};
+use super::work::{Work, change};
+use crate::error::StoreError;
+
+/// How often a node says that it lives.
+const BEAT: Duration = Duration::from_secs(2);
+/// How long one may say nothing before it counts as dead: with the beat, what it holds is taken over within 15 seconds.
+const SILENCE_MAX_SECS: i32 = 10;
+/// How often a number may be another node's already.
+const NUMBERS_TRIED: u32 = 100;
+/// Beats between two counts of the backlog, which other nodes change too.
+const BEATS_BETWEEN_COUNTS: u32 = 8;
+
+/// The part of a store that beats.
+pub(super) struct Heart {
+    pub(super) pool: Pool,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Heart {
+    /// Takes a number that no other node has.
+    pub(super) async fn join(&self) -> Result<(), StoreError> {
+        let client = self.pool.get().await?;
+        let sql = "INSERT INTO node (number, beat_at) VALUES (nextval('node_number'), clock_timestamp()) \
+                   ON CONFLICT (number) DO NOTHING RETURNING number";
+        for _ in 0..NUMBERS_TRIED {
+            if let Some(row) = query_opt(&client, sql, &[]).await? {
+                self.shared.take_number(row.try_get(0)?);
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable("there are more nodes than there are numbers for".into()))
+    }
+
+    /// Says that this node lives. Whoever has been silent for too long is another node from now on.
+    pub(super) async fn beat(&self) -> Result<(), StoreError> {
+        let sql = "UPDATE node SET beat_at = clock_timestamp() WHERE number = $1";
+        let alive = {
+            let client = self.pool.get().await?;
+            execute(&client, sql, &[&self.shared.number()]).await? == 1
+        };
+        if alive { Ok(()) } else { self.join().await }
+    }
+
+    /// Puts back what nodes hold that are silent; returns how much. Safe on every node at once.
+    pub(super) async fn take_over(&self) -> Result<u32, StoreError> {
+        change!(self, |work| take_over(work))
+    }
+
+    /// Counts what is owed, unless this node alone changes it and knows.
+    async fn count(&self) -> Result<(), StoreError> {
+        let client = self.pool.get().await?;
+        let sql = "SELECT (SELECT count(*) FROM delivery WHERE state = 0), \
+                   (SELECT count(*) FROM delivery WHERE state = 1) \
+                   WHERE (SELECT count(*) FROM node) > 1";
+        for row in query(&client, sql, &[]).await? {
+            self.shared.set_backlog(row.try_get(0)?, row.try_get(1)?);
+        }
+        Ok(())
+    }
+
+    async fn live(&self, beats: u32) -> Result<(), StoreError> {
+        self.beat().await?;
+        let count = self.take_over().await?;
+        if count > 0 {
+            tracing::warn!(count, "a node is gone: what it held is due again");
+        }
+        if beats.is_multiple_of(BEATS_BETWEEN_COUNTS) { self.count().await } else { Ok(()) }
+    }
+}
+
+/// Beats until the store is closed.
+pub(super) async fn beat_on(heart: Weak<Heart>) {
+    let mut ticks = tokio::time::interval(BEAT);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The node has just joined.
+    ticks.tick().await;
+    let mut beats = 0_u32;
+    loop {
+        ticks.tick().await;
+        let Some(heart) = heart.upgrade() else { return };
+        if let Err(error) = heart.live(beats).await {
+            tracing::warn!(%error, "this node could not say that it lives");
+        }
+        beats = beats.wrapping_add(1);
+    }
+}
+
+async fn take_over(work: &mut Work) -> Result<u32, StoreError> {
+    let sql = "DELETE FROM node WHERE number IN (SELECT number FROM node \
+               WHERE beat_at < clock_timestamp() - make_interval(secs => $1) FOR UPDATE SKIP LOCKED) \
+               RETURNING number";
+    let mut count = 0;
+    for row in query(work.client(), sql, &[&f64::from(SILENCE_MAX_SECS)]).await? {
+        let first = i64::from(row.try_get::<_, i32>(0)?) * TOKENS_OF_A_NODE;
+        count += put_back(work, first).await?;
+    }
+    Ok(count)
+}
+
+/// Reads all that is in flight, which is not much, and seldom happens.
+async fn put_back(work: &mut Work, first: i64) -> Result<u32, StoreError> {
+    let sql = "UPDATE delivery SET state = 0, lease_token = NULL, lease_until = NULL, \
+               due_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint \
+               WHERE state = 1 AND lease_token BETWEEN $1 AND $2 RETURNING endpoint, due_at";
+    let put_back = query(work.client(), sql, &[&first, &(first + TOKENS_OF_A_NODE - 1)]).await?;
+    for row in &put_back {
+        work.effects.waiting_delta += 1;
+        work.effects.in_flight_delta -= 1;
+        let due: Timestamp = rows::at(row, 1)?;
+        work.effects.due.push((rows::id(row, 0)?, due));
+    }
+    Ok(u32::try_from(put_back.len()).unwrap_or(u32::MAX))
+}

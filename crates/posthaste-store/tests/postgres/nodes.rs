@@ -1,0 +1,234 @@
+//! Several nodes over one database: what one does the others see, and what goes wrong between them and the database harms
+//! nothing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::cluster::{Cluster, Database, options};
+use super::wire::Wire;
+use posthaste_core::delivery::{Claimed, Verdict};
+use posthaste_core::endpoint::EndpointChange;
+use posthaste_core::id::{EndpointId, MessageId};
+use posthaste_store::conformance::World;
+use posthaste_store::conformance::world::LEASE;
+
+use posthaste_store::postgres::{PostgresOptions, PostgresStore};
+use posthaste_store::queue::Record;
+use posthaste_store::{History as _, Intake as _, Queue as _, StoreError};
+use tokio::task::JoinSet;
+
+/// Two nodes over one database: a world on the first, and the second's store.
+async fn two_nodes(database: &Database<'_>) -> (World, Arc<PostgresStore>) {
+    (World::new(database.open().await).await, database.open().await)
+}
+
+async fn accepted_by(node: &PostgresStore, world: &World, app: posthaste_core::id::AppId) -> MessageId {
+    node.accept(world.message(app), world.now()).await.unwrap().message.id
+}
+
+#[tokio::test]
+async fn another_main_secret_is_refused_in_one_sentence() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let main_secret = String::from("another").into();
+    let options = PostgresOptions { main_secret, ..options(database.url()) };
+    let refused = PostgresStore::open(options).await.map(drop).unwrap_err();
+    assert_eq!(refused.to_string(), "POSTHASTE_MAIN_SECRET is not the one that this store was written with");
+    database.open().await.ping().await.unwrap();
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_open_an_empty_database_at_once_migrate_it_once() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.empty_database().await;
+    let mut opening = JoinSet::new();
+    for _ in 0..4 {
+        opening.spawn(PostgresStore::open(options(database.url())));
+    }
+    for opened in opening.join_all().await {
+        opened.unwrap().ping().await.unwrap();
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused_in_one_sentence() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    database.execute("INSERT INTO migration VALUES (99, 'x')").await;
+    let refused = database.try_open().await.map(drop).unwrap_err();
+    assert!(matches!(refused, StoreError::Newer { found: 99, .. }), "{refused}");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_changes_of_an_endpoint_counts_for_the_next_message_of_another() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let (world, other) = two_nodes(&database).await;
+    let app = world.app().await;
+    let first = world.endpoint(app).await;
+    for _ in 0..20 {
+        let message = accepted_by(&other, &world, app).await;
+        assert_eq!(world.owed_to(app, message).await, [first]);
+        let late = world.endpoint(app).await;
+        let message = accepted_by(&other, &world, app).await;
+        assert_eq!(world.owed_to(app, message).await, [first, late], "it was made before");
+        world.disables(app, late, true).await;
+        let message = accepted_by(&other, &world, app).await;
+        assert_eq!(world.owed_to(app, message).await, [first], "it was disabled before");
+        world.disables(app, late, false).await;
+        let filter = EndpointChange { event_types: Some(Some(vec![])), ..Default::default() };
+        world.changes(app, late, filter).await;
+        let message = accepted_by(&other, &world, app).await;
+        assert_eq!(world.owed_to(app, message).await, [first], "it was narrowed before");
+        world.deletes(app, late).await;
+        let message = accepted_by(&other, &world, app).await;
+        assert_eq!(world.owed_to(app, message).await, [first], "it was deleted before");
+    }
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_two_nodes_hold_a_live_lease_on_one_delivery() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let (world, other) = two_nodes(&database).await;
+    let app = world.app().await;
+    let endpoint = world.endpoint(app).await;
+    for _ in 0..100 {
+        world.accepts(app).await;
+    }
+    let mut racing = JoinSet::new();
+    for number in 0..20 {
+        let node: Arc<dyn posthaste_store::Store> =
+            if number % 2 == 0 { world.store.clone() } else { other.clone() };
+        let now = world.now();
+        racing.spawn(async move { node.claim(endpoint, 7, LEASE, now).await.unwrap() });
+    }
+    let claimed: Vec<_> = racing.join_all().await.into_iter().flatten().collect();
+    assert_eq!(claimed.iter().map(Claimed::key).collect::<HashSet<_>>().len(), claimed.len());
+    // Whoever came while another one chose was passed by: the rest is still there.
+    let rest = world.claims(endpoint).await.len();
+    assert_eq!(claimed.len() + rest, 100);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_requests_that_race_on_two_nodes_with_one_key_one_is_done() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let (world, other) = two_nodes(&database).await;
+    let app = world.app().await;
+    for _ in 0..10 {
+        let key = world.key();
+        let mut racing = JoinSet::new();
+        for number in 0..16 {
+            let new = world.message_with(app, |new| new.idempotency = Some(key.clone()));
+            let node: Arc<dyn posthaste_store::Store> =
+                if number % 2 == 0 { world.store.clone() } else { other.clone() };
+            let now = world.now();
+            racing.spawn(async move { node.accept(new, now).await.unwrap() });
+        }
+        let answers = racing.join_all().await;
+        assert_eq!(answers.iter().filter(|answer| !answer.repeated).count(), 1);
+        assert!(answers.iter().all(|answer| answer.message.id == answers[0].message.id));
+    }
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_holds_that_is_gone_another_one_delivers_once_its_lease_is_over() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let (world, other) = two_nodes(&database).await;
+    let app = world.app().await;
+    let endpoint = world.endpoint(app).await;
+    let message = world.accepts(app).await;
+    let held = world.claims_one(endpoint).await;
+    assert_eq!(other.release_expired(10, world.now()).await.unwrap(), 0);
+    world.advance(LEASE);
+    assert_eq!(other.release_expired(10, world.now()).await.unwrap(), 1);
+    let again = other.claim(endpoint, 10, LEASE, world.now()).await.unwrap().remove(0);
+    assert_eq!(again.message.id, message);
+    // It wakes up, and changes nothing.
+    let late = world.attempt(&held, 500);
+    assert!(!world.records(&held, Some(late), Verdict::Delivered).await.fenced);
+    world.tries(&again, 200, Verdict::Delivered).await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_silent_node_holds_is_taken_over_and_it_changes_nothing_when_it_wakes_up() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    // Their hearts beat by hand.
+    let quiet = || PostgresOptions { serving: false, ..options(database.url()) };
+    let node = PostgresStore::open(quiet()).await.unwrap();
+    let other = PostgresStore::open(quiet()).await.unwrap();
+    assert_eq!((node.beat().await.unwrap(), other.beat().await.unwrap()), (0, 0));
+    let world = World::new(node.clone()).await;
+    let app = world.app().await;
+    let endpoint = world.endpoint(app).await;
+    let message = world.accepts(app).await;
+    let held = world.claims_one(endpoint).await;
+    assert_eq!(other.beat().await.unwrap(), 0, "it lives");
+    database.execute("UPDATE node SET beat_at = beat_at - interval '1 hour' WHERE number = 1").await;
+    assert_eq!(other.beat().await.unwrap(), 1);
+    world.advance(LEASE / 2);
+    let again = other.claim(endpoint, 10, LEASE, world.now()).await.unwrap().remove(0);
+    assert_eq!(again.message.id, message);
+    let late = world.attempt(&held, 500);
+    let woken_up = world.records(&held, Some(late), Verdict::Delivered).await;
+    assert!(!woken_up.fenced, "its lease is another one's now");
+    // It is a node again, under another number.
+    assert_eq!(node.beat().await.unwrap(), 0);
+    let taken = world.attempt(&again, 200);
+    let taken =
+        Record { key: again.key(), lease: again.lease, attempt: Some(taken), verdict: Verdict::Delivered };
+    assert!(other.record(taken, world.now()).await.unwrap().fenced);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_connections_were_cut_goes_on_by_itself() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let world = World::new(database.open().await).await;
+    let app = world.app().await;
+    let endpoint: EndpointId = world.endpoint(app).await;
+    for _ in 0..5 {
+        world.accepts(app).await;
+        database
+            .execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            .await;
+        world.accepts(app).await;
+        world.app().await;
+    }
+    assert_eq!(world.claims(endpoint).await.len(), 10);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_committed_when_the_connection_broke_is_answered_for() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let wire = Wire::to(cluster.socket()).await;
+    let store = PostgresStore::open(options(database.url_by(wire.address()))).await.unwrap();
+    let world = World::new(store).await;
+    let app = world.app().await;
+    let endpoint = world.endpoint(app).await;
+    world.accepts(app).await;
+    for _ in 0..3 {
+        wire.break_behind("COMMIT");
+        let message = world.accepts(app).await;
+        assert_eq!(wire.broken_count(), 1, "the connection was broken");
+        assert_eq!(world.owed_to(app, message).await, [endpoint]);
+    }
+    assert_eq!(world.claims(endpoint).await.len(), 4);
+    database.drop().await;
+}
