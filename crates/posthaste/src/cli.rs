@@ -53,7 +53,7 @@ pub(crate) struct SettingArgs {
     /// Directory of the embedded store and of generated secrets [default: ./posthaste-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<String>,
-    /// Database to use instead of the embedded store
+    /// PostgreSQL database to use instead of the embedded store: postgres://user:password@host/name
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
 }
@@ -195,4 +195,7 @@ pub(crate) struct BenchArgs {
     /// Where the server under test keeps its data [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// A fresh PostgreSQL database for the server under test, in place of the embedded store
+    #[arg(long, value_name = "URL", conflicts_with = "floor")]
+    pub(crate) database_url: Option<String>,
 }

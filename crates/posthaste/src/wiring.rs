@@ -20,6 +20,8 @@ use posthaste_http::bin::Bins;
 use posthaste_http::metrics::HttpMetrics;
 use posthaste_http::serve::ListenerLimits;
 use posthaste_http::state::{ApiSettings, ApiState, Fetch, Lookup};
+use posthaste_store::Store;
+use posthaste_store::postgres::{PostgresOptions, PostgresStore};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -47,8 +49,19 @@ pub(crate) fn prepare_data_dir(path: &Path) -> Result<(), ConfigError> {
     )
 }
 
-/// Opens the embedded store. `serving`: as the one process that delivers from it.
-pub(crate) fn open_store(settings: &Settings, serving: bool) -> anyhow::Result<Arc<SqliteStore>> {
+/// Opens the store. `serving`: as a process that delivers from it; of the embedded one there is one.
+pub(crate) async fn open_store(settings: &Settings, serving: bool) -> anyhow::Result<Arc<dyn Store>> {
+    match (&settings.database_url, &settings.main_secret) {
+        (Some(url), Some(main_secret)) => {
+            let (url, main_secret) = (url.clone(), main_secret.clone());
+            let options = PostgresOptions { url, main_secret, dice: Arc::new(SystemDice), serving };
+            Ok(PostgresStore::open(options).await.context("cannot open the database")?)
+        }
+        _ => Ok(open_embedded(settings, serving)?),
+    }
+}
+
+fn open_embedded(settings: &Settings, serving: bool) -> anyhow::Result<Arc<SqliteStore>> {
     prepare_data_dir(&settings.data_dir)?;
     let main_secret = match &settings.main_secret {
         Some(secret) => secret.clone(),
@@ -178,7 +191,7 @@ impl Fetch for PublicFetch {
 /// A server about to run.
 pub(crate) struct Server {
     pub(crate) settings: Settings,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) policy: TargetPolicy,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) bins: Option<Bins>,

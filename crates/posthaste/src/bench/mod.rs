@@ -47,7 +47,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let server = if args.floor {
         ServerProcess::start_floor()?
     } else {
-        ServerProcess::start(args.data_dir.as_deref())?
+        ServerProcess::start(args.data_dir.as_deref(), args.database_url.as_deref())?
     };
     let load = if args.floor {
         Load::forward(&server.url, &format!("http://{receiver}/0"), &args)?

@@ -13,6 +13,9 @@ use crate::system::SystemDice;
 /// Clock ticks a second in `/proc`: 100 on every Linux that we build for.
 const TICKS_PER_SECOND: u64 = 100;
 
+/// Of a database that is made for one measurement.
+const BENCH_SECRET: &str = "posthaste-bench-main-secret";
+
 /// A server that this process started.
 pub(super) struct ServerProcess {
     child: Child,
@@ -46,7 +49,7 @@ impl Sub for Usage {
 
 impl ServerProcess {
     /// Starts `posthaste serve` on a fresh store.
-    pub(super) fn start(data_dir: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn start(data_dir: Option<&Path>, database_url: Option<&str>) -> anyhow::Result<Self> {
         let temporary = match data_dir {
             Some(_) => None,
             None => {
@@ -62,6 +65,9 @@ impl ServerProcess {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&dir);
         command.env("POSTHASTE_ALLOW_TARGETS", "127.0.0.0/8").env("POSTHASTE_LOG", "warn");
+        if let Some(url) = database_url {
+            command.env("POSTHASTE_DATABASE_URL", url).env("POSTHASTE_MAIN_SECRET", BENCH_SECRET);
+        }
         let mut server = Self::spawn(command, temporary)?;
         let token = std::fs::read_to_string(dir.join("admin-token")).context("the server's admin token")?;
         server.token = Some(token.trim().to_owned());

@@ -16,7 +16,7 @@ use posthaste_engine::Observer;
 use posthaste_http::bin::{BinRequest, Bins};
 use posthaste_signature::standard::{Signed, Verifier, verify};
 use posthaste_store::Directory as _;
-use posthaste_store::sqlite::SqliteStore;
+use posthaste_store::Store;
 use tokio::sync::{broadcast, oneshot};
 
 use crate::call::Caller;
@@ -79,7 +79,7 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     wiring::prepare_data_dir(&settings.data_dir)?;
     let listener = wiring::listen(settings.listen).await?;
     let server = format!("http://{}", listener.local_addr()?);
-    let store = wiring::open_store(&settings, true)?;
+    let store = wiring::open_store(&settings, true).await?;
     let token = dev_token(&settings, &store).await?;
     let bins = Bins::new();
     let requests = bins.subscribe();
@@ -125,7 +125,7 @@ fn loopback() -> Vec<posthaste_core::target::Allow> {
 }
 
 /// The token of the last run, if it still works; else a new one.
-async fn dev_token(settings: &Settings, store: &Arc<SqliteStore>) -> anyhow::Result<String> {
+async fn dev_token(settings: &Settings, store: &Arc<dyn Store>) -> anyhow::Result<String> {
     let path = settings.data_dir.join("token");
     if let Ok(text) = std::fs::read_to_string(&path) {
         let text = text.trim();

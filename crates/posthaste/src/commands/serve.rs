@@ -8,8 +8,7 @@ use posthaste_core::tenant::Scope;
 use posthaste_core::time::Clock as _;
 use posthaste_core::token::Token;
 use posthaste_engine::NoObserver;
-use posthaste_store::Directory as _;
-use posthaste_store::sqlite::SqliteStore;
+use posthaste_store::Store;
 
 use crate::commands::token;
 use crate::config::Settings;
@@ -27,7 +26,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let tls = tls::prepare(&settings)?;
     let listener = wiring::listen(settings.listen).await?;
     let address = listener.local_addr()?;
-    let store = wiring::open_store(&settings, true)?;
+    let store = wiring::open_store(&settings, true).await?;
     first_token(&settings, &store).await?;
     for allowed in &settings.allow_targets {
         tracing::info!(?allowed, "may be dialled though it is not public (POSTHASTE_ALLOW_TARGETS)");
@@ -44,7 +43,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
 ///
 /// The file first: if the process dies in between, the token in it was never in force and the next start makes another.
 /// The other way round there would be a token that nobody knows, and no start would make one that somebody does.
-async fn first_token(settings: &Settings, store: &Arc<SqliteStore>) -> anyhow::Result<()> {
+async fn first_token(settings: &Settings, store: &Arc<dyn Store>) -> anyhow::Result<()> {
     if !store.tokens(None).await?.is_empty() {
         return Ok(());
     }

@@ -22,7 +22,7 @@ pub(crate) async fn token(action: TokenAction) -> anyhow::Result<ExitCode> {
     match action {
         TokenAction::Create { env, settings } => {
             let (settings, _) = Settings::load(&settings)?;
-            let store = wiring::open_store(&settings, false)?;
+            let store = wiring::open_store(&settings, false).await?;
             posthaste_core::name::Label::parse(&env)
                 .map_err(|error| ConfigError::Machine(format!("--env \"{env}\" {error}")))?;
             let environment = store.environment(&env, SystemTimer.now()).await?;
@@ -31,11 +31,11 @@ pub(crate) async fn token(action: TokenAction) -> anyhow::Result<ExitCode> {
         }
         TokenAction::List { settings } => {
             let (settings, _) = Settings::load(&settings)?;
-            list(&*wiring::open_store(&settings, false)?).await?;
+            list(&*wiring::open_store(&settings, false).await?).await?;
         }
         TokenAction::Revoke { id, settings } => {
             let (settings, _) = Settings::load(&settings)?;
-            let store = wiring::open_store(&settings, false)?;
+            let store = wiring::open_store(&settings, false).await?;
             let id = TokenId::parse(&id).ok_or_else(|| {
                 ConfigError::Machine(format!("\"{id}\" is no token id: `posthaste token list` shows them"))
             })?;

@@ -36,6 +36,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
+    pub(crate) database_url: Option<Zeroizing<String>>,
     pub(crate) retry_schedule: RetrySchedule,
     pub(crate) request_timeout: Duration,
     pub(crate) allow_targets: Vec<Allow>,
@@ -75,6 +76,23 @@ pub(crate) enum ConfigError {
     /// The machine does not let us: a port that is taken, a directory that is not writable.
     #[error("{0}")]
     Machine(String),
+}
+
+/// A database is shared by nodes, and so is the secret that it is sealed with: none of them may make one up.
+fn check_database(url: &str, has_main_secret: bool) -> Result<(), ConfigError> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    if !matches!(scheme, "postgres" | "postgresql") {
+        return Err(ConfigError::NotSupported(format!(
+            "POSTHASTE_DATABASE_URL names a {scheme} database: use postgres://, or leave it unset for the embedded store"
+        )));
+    }
+    if !has_main_secret {
+        return Err(ConfigError::Together(
+            "POSTHASTE_DATABASE_URL needs POSTHASTE_MAIN_SECRET, the same on every node: make one with `openssl rand -hex 32`"
+                .to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// 2 for what whoever started us can mend, 1 for the rest.
@@ -119,13 +137,13 @@ impl Settings {
     }
 
     fn check(raw: &Raw) -> Result<Self, ConfigError> {
-        if let Some(url) = raw.get("database-url") {
-            let scheme = url.split(':').next().unwrap_or_default();
-            return Err(ConfigError::NotSupported(format!(
-                "POSTHASTE_DATABASE_URL names a {scheme} database: only the embedded store is supported so far, leave it unset"
-            )));
+        let database_url = raw.secret("database-url")?;
+        let main_secret = raw.secret("main-secret")?;
+        if let Some(url) = &database_url {
+            check_database(url, main_secret.is_some())?;
         }
         Ok(Self {
+            database_url,
             listen: raw.parse("listen", value::address)?,
             data_dir: PathBuf::from(raw.get("data-dir").unwrap_or_default()),
             retry_schedule: raw.parse("retry-schedule", value::schedule)?,
@@ -134,7 +152,7 @@ impl Settings {
             https_only: raw.parse("https-only", value::boolean)?,
             target_root_file: raw.filled("target-root-file").map(PathBuf::from),
             max_payload: raw.parse("max-payload", value::size)?,
-            main_secret: raw.secret("main-secret")?,
+            main_secret,
             jwt_secret: raw.secret("jwt-secret")?,
             default_signature: raw.parse("default-signature", value::signature)?,
             retention: raw.parse("retention", value::duration)?,
