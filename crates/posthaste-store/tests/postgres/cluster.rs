@@ -81,7 +81,7 @@ impl Cluster {
         reaper.args(["-c", &format!("( {REAPER} ) &")]).env("BIN", programs).stdin(Stdio::null());
         reaper.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         let conf = format!(
-            "listen_addresses = ''\nunix_socket_directories = '{}'\nmax_connections = 400\n",
+            "listen_addresses = ''\nunix_socket_directories = '{}'\nmax_connections = 400\nlog_line_prefix = '%d|'\n",
             self.dir.display()
         );
         let said = self
@@ -120,7 +120,7 @@ impl Cluster {
     fn start_pooler(&self) {
         let dir = self.dir.display();
         let conf = format!(
-            "[databases]\n* = host={dir}\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {dir}\nlisten_port = {POOLER_PORT}\n\
+            "[databases]\n* = host={dir} user=postgres\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {dir}\nlisten_port = {POOLER_PORT}\n\
              auth_type = any\npool_mode = transaction\nmax_client_conn = 1000\ndefault_pool_size = 10\n\
              pidfile = {dir}/data/pgbouncer.pid\nlogfile = {dir}/data/pgbouncer.log\n"
         );
@@ -216,6 +216,34 @@ impl Database<'_> {
 
     pub(crate) async fn execute(&self, sql: &str) {
         self.cluster.execute(&self.name, sql).await;
+    }
+
+    /// From now on PostgreSQL writes down how it does what it is asked.
+    pub(crate) async fn explains_itself(&self) {
+        let name = &self.name;
+        let settings =
+            [("session_preload_libraries", "auto_explain"), ("auto_explain.log_min_duration", "0")];
+        for (setting, value) in settings {
+            let sql = format!("ALTER DATABASE {name} SET {setting} = '{value}'");
+            self.cluster.execute("postgres", &sql).await;
+        }
+    }
+
+    /// What it wrote down.
+    pub(crate) fn plans(&self) -> Vec<String> {
+        let log = std::fs::read(self.cluster.dir.join("data/log")).unwrap();
+        let log = String::from_utf8_lossy(&log).into_owned();
+        let mark = format!("\n{}|", self.name);
+        // Each goes on in lines that begin with a tab.
+        let told = log.split(&mark).skip(1).filter(|told| told.contains(" plan:"));
+        told.map(|told| {
+            told.lines()
+                .take(1)
+                .chain(told.lines().skip(1).take_while(|line| line.starts_with('\t')))
+                .collect::<Vec<_>>()
+                .join("\n")
+        })
+        .collect()
     }
 
     /// Removes it; what a failed test leaves goes with the cluster.

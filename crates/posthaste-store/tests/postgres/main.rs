@@ -7,6 +7,7 @@
 
 mod cluster;
 mod nodes;
+mod plans;
 mod wire;
 
 use cluster::{Cluster, options};
