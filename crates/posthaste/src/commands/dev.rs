@@ -15,7 +15,6 @@ use posthaste_core::token::TokenHash;
 use posthaste_engine::Observer;
 use posthaste_http::bin::{BinRequest, Bins};
 use posthaste_signature::standard::{Signed, Verifier, verify};
-use posthaste_store::Directory as _;
 use posthaste_store::Store;
 use tokio::sync::{broadcast, oneshot};
 
