@@ -163,3 +163,11 @@ def test_a_database_without_a_main_secret_is_refused_in_one_sentence(nodes, tmp_
     refused = subprocess.run(command, env=env, capture_output=True, text=True, timeout=DEADLINE_S)
     assert refused.returncode == 2
     assert "POSTHASTE_DATABASE_URL needs POSTHASTE_MAIN_SECRET" in refused.stderr
+
+
+def test_migrating_twice_and_beside_running_nodes_says_so_and_changes_nothing(nodes, receiver):
+    for node in nodes:
+        assert node.run("migrate").startswith("the store has the schema of posthaste ")
+    client = client_of(nodes[1])
+    sends(client, app_with(client, receiver))
+    receiver.got(1)

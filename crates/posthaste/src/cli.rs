@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Put a backup in the store's place, while no server runs
     Restore(RestoreArgs),
+    /// Bring the store to the schema of this version and end; `serve` does so too. Nodes still running are not in the way
+    Migrate(SettingArgs),
     /// Ask a running server whether it is ready; exit 0 if it is, 7 if not
     Healthcheck(HealthcheckArgs),
     /// Look at settings

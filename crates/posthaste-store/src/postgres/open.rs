@@ -36,7 +36,7 @@ impl PostgresStore {
         let shared = Arc::new(Shared::new(Vault::new(&options.main_secret), options.dice));
         let pool = pool(&config, &secure, CONNECTIONS_MAX)?;
         let work = Work::begin(&pool, &shared).await?;
-        look_at_settings(&work).await?;
+        look_at_settings(&work, config.get_hosts().len()).await?;
         migrate(&work).await?;
         check_key(&work).await?;
         count_backlog(&work).await?;
@@ -100,11 +100,12 @@ fn pool_of_writers(config: &Config, secure: &Secure) -> Result<Pool, StoreError>
 }
 
 /// What a message's durability rests on is PostgreSQL's own settings.
-async fn look_at_settings(work: &Work) -> Result<(), StoreError> {
+async fn look_at_settings(work: &Work, hosts_count: usize) -> Result<(), StoreError> {
     let sql = "SELECT current_setting('server_encoding'), current_setting('synchronous_commit'), \
-               current_setting('fsync')";
+               current_setting('fsync'), current_setting('synchronous_standby_names')";
     for row in query(work.client(), sql, &[]).await? {
-        let [encoding, synchronous, fsync]: [&str; 3] = [row.try_get(0)?, row.try_get(1)?, row.try_get(2)?];
+        let text = |index| row.try_get::<_, &str>(index);
+        let (encoding, synchronous, fsync, standbys) = (text(0)?, text(1)?, text(2)?, text(3)?);
         if encoding != "UTF8" {
             return Err(unusable(format!(
                 "its encoding is {encoding}: make a database with ENCODING 'UTF8'"
@@ -115,6 +116,12 @@ async fn look_at_settings(work: &Work) -> Result<(), StoreError> {
                 synchronous_commit = synchronous,
                 fsync,
                 "PostgreSQL answers before its disk does: what was accepted can be lost in a crash"
+            );
+        }
+        if hosts_count > 1 && standbys.is_empty() {
+            tracing::warn!(
+                "PostgreSQL waits for no standby (synchronous_standby_names is empty): what was accepted in the last \
+                 moments before a failover can be lost"
             );
         }
     }
