@@ -14,13 +14,16 @@ PROGRAMS = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 class Cluster:
     """A cluster that can be stopped and started again."""
 
-    def __init__(self):
+    def __init__(self, standby_of=None):
         if not PROGRAMS:
             pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
         self.programs = PROGRAMS[-1].parent
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="posthaste-pg-"))
         self.dir.chmod(0o777)
-        self.run("initdb", "-D", "data", "-A", "trust", "-E", "UTF8", "--locale", "C", "-U", "postgres")
+        if standby_of:
+            self.run("pg_basebackup", "-D", "data", "-h", str(standby_of.dir), "-U", "postgres", "-R", "-c", "fast")
+        else:
+            self.run("initdb", "-D", "data", "-A", "trust", "-E", "UTF8", "--locale", "C", "-U", "postgres")
         conf = f"listen_addresses = ''\nunix_socket_directories = '{self.dir}'\nmax_connections = 200\n"
         self.run("tee", "-a", "data/postgresql.conf", input=conf)
         self.start()
@@ -41,13 +44,23 @@ class Cluster:
     def stop(self):
         self.run("pg_ctl", "-D", "data", "-m", "immediate", "-w", "stop")
 
-    def new_database(self):
+    def promote(self):
+        self.run("pg_ctl", "-D", "data", "-w", "promote")
+
+    def waits_for_its_standbys(self):
+        """From now on a commit is one once a standby has it too."""
+        for sql in ("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"):
+            self.run("psql", "-h", str(self.dir), "-U", "postgres", "-c", sql)
+
+    def new_database(self, *standbys):
         """Makes a database and returns its URL."""
         self.databases += 1
         name = f"nodes_{self.databases}"
         self.run("createdb", "-h", str(self.dir), "-U", "postgres", name)
-        return f"postgres://postgres@{str(self.dir).replace('/', '%2F')}/{name}"
+        hosts = ",".join(str(cluster.dir).replace("/", "%2F") for cluster in (self, *standbys))
+        return f"postgres://postgres@{hosts}/{name}"
 
     def close(self):
-        self.stop()
+        if (self.dir / "data" / "postmaster.pid").exists():
+            self.stop()
         shutil.rmtree(self.dir)

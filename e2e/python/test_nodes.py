@@ -1,5 +1,6 @@
 """Several nodes over one PostgreSQL: any of them takes messages in and delivers, and one that is gone is no loss."""
 
+import json
 import signal
 import subprocess
 import threading
@@ -171,3 +172,52 @@ def test_migrating_twice_and_beside_running_nodes_says_so_and_changes_nothing(no
     client = client_of(nodes[1])
     sends(client, app_with(client, receiver))
     receiver.got(1)
+
+
+def accepted(client, app, number):
+    """Sends a message; whether it was accepted."""
+    try:
+        client.message.create(app.id, api.MessageIn(event_type="a.b", payload={"n": number}))
+        return True
+    except Exception:
+        # 503, or a connection that ended: nobody said that it was taken.
+        return False
+
+
+def test_what_was_accepted_is_delivered_though_the_primary_died_and_its_standby_took_over(tmp_path, receiver):
+    primary = Cluster()
+    standby = Cluster(standby_of=primary)
+    try:
+        primary.waits_for_its_standbys()
+        url = primary.new_database(standby)
+        node = Posthaste(tmp_path / "node", **SECRET | {"POSTHASTE_DATABASE_URL": url})
+        client = client_of(node)
+        app = app_with(client, receiver)
+        numbers, died = [], threading.Event()
+
+        def send_on():
+            number = after = 0
+            while after < 50:
+                over = died.is_set()
+                if accepted(client, app, number):
+                    numbers.append(number)
+                    after += over
+                number += 1
+
+        sending = threading.Thread(target=send_on, daemon=True)
+        sending.start()
+        receiver.got(50)
+        primary.stop()
+        standby.promote()
+        died.set()
+        sending.join(DEADLINE_S)
+        assert not sending.is_alive(), "no message is accepted after the failover"
+        began = time.monotonic()
+        came = set()
+        while not came.issuperset(numbers) and time.monotonic() - began < TAKEN_OVER_WITHIN_S:
+            came = {json.loads(body)["n"] for _, _, body in receiver.got(1)}
+        assert not set(numbers) - came, f"of {len(numbers)} accepted messages these are lost"
+        node.kill()
+    finally:
+        standby.close()
+        primary.close()
