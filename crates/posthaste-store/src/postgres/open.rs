@@ -36,6 +36,7 @@ impl PostgresStore {
         let shared = Arc::new(Shared::new(Vault::new(&options.main_secret), options.dice));
         let pool = pool(&config, &secure, CONNECTIONS_MAX)?;
         let work = Work::begin(&pool, &shared).await?;
+        work.be_patient().await?;
         look_at_settings(&work, config.get_hosts().len()).await?;
         migrate(&work).await?;
         check_key(&work).await?;

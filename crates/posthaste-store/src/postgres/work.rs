@@ -14,7 +14,13 @@ pub(super) const TRIES_MAX: u32 = 8;
 
 /// Every statement sees what was committed before it began: no more is needed, since whoever changes what it has read
 /// locks it first.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+///
+/// And no transaction waits for ever: one that somebody's lock is in the way of ends after five seconds, and one statement
+/// after thirty. Callers hear 503 then, instead of waiting without bound behind it.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+     SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '30s'";
+/// A migration takes as long as it takes, and so does waiting for another node's.
+const PATIENT: &str = "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0";
 
 /// An open transaction. Dropped before its end, it takes the connection with it: PostgreSQL undoes what was half done.
 pub(super) struct Work {
@@ -81,6 +87,12 @@ pub(super) fn is_lost(error: &StoreError) -> bool {
     }
 }
 
+/// Whether it took too long: whoever else would ask for the same now would wait as long.
+pub(super) fn took_too_long(error: &StoreError) -> bool {
+    let limits = [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED];
+    code(error).is_some_and(|code| limits.contains(&code))
+}
+
 /// Whether the same transaction may end otherwise if it begins again: one that was in its way is over by then, and what
 /// that one wrote is seen.
 pub(super) fn was_in_the_way(error: &StoreError) -> bool {
@@ -118,6 +130,11 @@ impl Work {
     )]
     pub(super) fn client(&self) -> &Client {
         self.connection.as_ref().expect("the transaction is open")
+    }
+
+    /// This transaction may wait.
+    pub(super) async fn be_patient(&self) -> Result<(), StoreError> {
+        Ok(self.client().batch_execute(PATIENT).await?)
     }
 
     /// Commits, and tells the engine.

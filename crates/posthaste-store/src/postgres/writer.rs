@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::batch::{self, Command, Witness};
 use super::shared::Shared;
-use super::work::{Work, code, is_lost, was_in_the_way};
+use super::work::{Work, code, is_lost, took_too_long, was_in_the_way};
 use crate::error::StoreError;
 
 /// Tasks, each with a connection: while one commits, another fills the next transaction.
@@ -180,7 +180,8 @@ fn fitting(commands: &[Command]) -> usize {
     fits.count()
 }
 
-/// What PostgreSQL refused, or cannot be read, is some command's fault; a lost connection is not.
+/// What PostgreSQL refused, or cannot be read, is some command's fault; a lost connection or a long wait is not.
 fn is_a_commands_fault(error: &StoreError) -> bool {
-    (code(error).is_some() && !is_lost(error)) || matches!(error, StoreError::Corrupt { .. })
+    (code(error).is_some() && !is_lost(error) && !took_too_long(error))
+        || matches!(error, StoreError::Corrupt { .. })
 }

@@ -214,6 +214,28 @@ async fn a_node_whose_connections_were_cut_goes_on_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_ever_for_a_table_that_somebody_has_locked() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let world = World::new(database.open().await).await;
+    let app = world.app().await;
+    let (admin, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    admin.batch_execute("BEGIN; LOCK TABLE message IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut waiting = JoinSet::new();
+    for _ in 0..64 {
+        let (store, new, now) = (world.store.clone(), world.message(app), world.now());
+        waiting.spawn(async move { store.accept(new, now).await.is_err() });
+    }
+    // Not one after the other: those that wait for the same hear of it together.
+    let heard = tokio::time::timeout(std::time::Duration::from_secs(20), waiting.join_all()).await;
+    assert!(heard.unwrap().into_iter().all(|refused| refused));
+    admin.batch_execute("ROLLBACK").await.unwrap();
+    world.accepts(app).await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_committed_when_the_connection_broke_is_answered_for() {
     let Some(cluster) = Cluster::running().await else { return };
     let database = cluster.database().await;
