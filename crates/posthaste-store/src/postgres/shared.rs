@@ -1,6 +1,6 @@
 //! What all connections of this node share: the vault, the engine, the memo and what is counted.
 
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(super) struct Shared {
     backlog: Mutex<Counted>,
     commits: AtomicU64,
     commands: AtomicU64,
+    failures: AtomicU64,
+    unwell: AtomicBool,
     source_changes: AtomicU64,
     /// Within this node.
     lease_token: AtomicI64,
@@ -64,6 +66,8 @@ impl Shared {
             backlog: Mutex::default(),
             commits: AtomicU64::default(),
             commands: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            unwell: AtomicBool::default(),
             source_changes: AtomicU64::default(),
             lease_token,
             number: AtomicI32::default(),
@@ -125,11 +129,27 @@ impl Shared {
         Commits {
             commits_count: self.commits.load(Ordering::Relaxed),
             commands_count: self.commands.load(Ordering::Relaxed),
+            failures_count: self.failures.load(Ordering::Relaxed),
+            unwell: self.unwell.load(Ordering::Relaxed),
+            // PostgreSQL's log is PostgreSQL's.
+            log_bytes: 0,
         }
+    }
+
+    /// The store could not be written. It counts as unwell until it can.
+    pub(super) fn note_failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.unwell.store(true, Ordering::Relaxed);
+    }
+
+    /// It can be written.
+    pub(super) fn note_success(&self) {
+        self.unwell.store(false, Ordering::Relaxed);
     }
 
     /// Tells the engine what is now on disk, before the callers hear of it.
     pub(super) fn settle(&self, effects: Effects) {
+        self.note_success();
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.commands.fetch_add(effects.commands_count, Ordering::Relaxed);
         let mut counted = self.counted();

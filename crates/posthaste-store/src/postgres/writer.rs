@@ -106,6 +106,7 @@ impl Writing {
                 }
                 Err(error) => {
                     if !is_a_commands_fault(&error) {
+                        self.shared.note_failure();
                         tracing::error!(%error, commands_count = commands.len(), "a transaction did not take place");
                     }
                     let error = Arc::new(error);

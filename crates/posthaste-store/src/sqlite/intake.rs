@@ -54,7 +54,7 @@ fn make_up_for(
         let app = app_of(work, new, now)?;
         let trigger = Trigger::Scheduled;
         let entry = Entry { app: &app, message, origin: None, expunge_at: new.expunge_at, trigger };
-        for endpoint in targets(&app, new.only.as_ref(), &new.event_type, &new.channels)? {
+        for endpoint in known::targets(&app, new.only.as_ref(), &new.event_type, &new.channels)? {
             owe(work, &entry, &endpoint, now)?;
         }
     }
