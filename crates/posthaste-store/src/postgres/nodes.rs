@@ -7,12 +7,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use posthaste_core::time::Timestamp;
 
-use super::rows;
 use super::shared::{Shared, TOKENS_OF_A_NODE};
 use super::statement::{execute, query, query_opt};
 use super::work::{Work, change};
+use super::{queue, rows};
 use crate::error::StoreError;
 
 /// How often a node says that it lives.
@@ -93,6 +92,7 @@ pub(super) async fn beat_on(heart: Weak<Heart>) {
         ticks.tick().await;
         let Some(heart) = heart.upgrade() else { return };
         if let Err(error) = heart.live(beats).await {
+            heart.shared.note_failure();
             tracing::warn!(%error, "this node could not say that it lives");
         }
         beats = beats.wrapping_add(1);
@@ -113,15 +113,11 @@ async fn take_over(work: &mut Work) -> Result<u32, StoreError> {
 
 /// Reads all that is in flight, which is not much, and seldom happens.
 async fn put_back(work: &mut Work, first: i64) -> Result<u32, StoreError> {
-    let sql = "UPDATE delivery SET state = 0, lease_token = NULL, lease_until = NULL, \
-               due_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint \
-               WHERE state = 1 AND lease_token BETWEEN $1 AND $2 RETURNING endpoint, due_at";
-    let put_back = query(work.client(), sql, &[&first, &(first + TOKENS_OF_A_NODE - 1)]).await?;
-    for row in &put_back {
-        work.effects.waiting_delta += 1;
-        work.effects.in_flight_delta -= 1;
-        let due: Timestamp = rows::at(row, 1)?;
-        work.effects.due.push((rows::id(row, 0)?, due));
+    let sql = "SELECT message, endpoint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM delivery \
+               WHERE state = 1 AND lease_token BETWEEN $1 AND $2 FOR UPDATE";
+    let held = query(work.client(), sql, &[&first, &(first + TOKENS_OF_A_NODE - 1)]).await?;
+    match held.first() {
+        Some(row) => queue::put_back(work, &held, rows::at(row, 2)?).await,
+        None => Ok(0),
     }
-    Ok(u32::try_from(put_back.len()).unwrap_or(u32::MAX))
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use posthaste_core::app::Reference;
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
-use posthaste_core::id::{EndpointId, JobId};
+use posthaste_core::id::{EndpointId, JobId, MessageId};
 use posthaste_core::job::Job;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use tokio_postgres::Row;
 
+use super::batch::place;
 use super::batch::{AskedClaim, AskedRecord, AskedRelease, Claim, Command};
-use super::statement::{bytes, query, query_opt};
+use super::statement::{Value, bytes, execute, query, query_opt};
 use super::work::{Work, change};
 use super::{PostgresStore, jobs, retention, rows};
 use crate::error::{ChangeError, StoreError};
@@ -138,17 +140,32 @@ const UNPAUSED: &str = "NOT EXISTS (SELECT 1 FROM source s JOIN endpoint e ON e.
      WHERE s.paused AND e.id = owed.endpoint AND e.deleted_at IS NULL)";
 
 async fn release_expired(work: &mut Work, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
-    let sql = "WITH expired AS MATERIALIZED (SELECT message, endpoint FROM delivery \
-               WHERE state = 1 AND lease_until <= $1 ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED) \
-               UPDATE delivery d SET state = 0, due_at = $1, lease_token = NULL, lease_until = NULL \
-               FROM expired WHERE d.message = expired.message AND d.endpoint = expired.endpoint \
-               RETURNING d.endpoint";
+    let sql = "SELECT message, endpoint FROM delivery WHERE state = 1 AND lease_until <= $1 \
+               ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED";
     let limit = i64::from(limit);
-    let released = query(work.client(), sql, &[&now.as_micros(), &limit]).await?;
-    for row in &released {
+    let expired = query(work.client(), sql, &[&now.as_micros(), &limit]).await?;
+    put_back(work, &expired, now).await
+}
+
+/// Puts deliveries in flight back that this transaction has locked, from rows of message and endpoint; returns how many.
+pub(super) async fn put_back(work: &mut Work, rows: &[Row], now: Timestamp) -> Result<u32, StoreError> {
+    let keys = rows.iter().map(|row| Ok((rows::id(row, 0)?, rows::id(row, 1)?)));
+    let keys: Vec<(MessageId, EndpointId)> = keys.collect::<Result<_, StoreError>>()?;
+    let sql = "UPDATE delivery d SET state = 0, due_at = u.due_at, lease_token = NULL, lease_until = NULL \
+               FROM UNNEST($1, $2, $3) AS u (message, endpoint, due_at) \
+               WHERE d.message = u.message AND d.endpoint = u.endpoint";
+    let values: [&dyn Value; 3] = [
+        &keys.iter().map(|(message, _)| bytes(message)).collect::<Vec<_>>(),
+        &keys.iter().map(|(_, endpoint)| bytes(endpoint)).collect::<Vec<_>>(),
+        &keys.iter().map(|(message, _)| place(*message, now).as_micros()).collect::<Vec<_>>(),
+    ];
+    if !keys.is_empty() {
+        execute(work.client(), sql, &values).await?;
+    }
+    for (_, endpoint) in &keys {
         work.effects.waiting_delta += 1;
         work.effects.in_flight_delta -= 1;
-        work.effects.due.push((rows::id(row, 0)?, now));
+        work.effects.due.push((*endpoint, now));
     }
-    Ok(u32::try_from(released.len()).unwrap_or(u32::MAX))
+    Ok(u32::try_from(keys.len()).unwrap_or(u32::MAX))
 }

@@ -11,6 +11,8 @@ mod receive;
 mod refuse;
 mod versions;
 
+pub(super) use moves::place;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use posthaste_core::attempt::{Attempt, Outcome, Trigger};
 use posthaste_core::delivery::{DeliveryKey, DeliveryState, Verdict};
+use posthaste_core::id::MessageId;
 use posthaste_core::time::Timestamp;
 
 use super::super::rows;
@@ -34,14 +35,22 @@ pub(super) fn of(records: &[&mut AskedRecord], releases: &[&mut AskedRelease]) -
         Move { key: record.key, token: record.lease.token, to, tried: record.attempt.is_some() }
     });
     let given_back = releases.iter().flat_map(|asked| {
-        let to = DeliveryState::Waiting { due: asked.now };
-        asked.command.iter().map(move |(key, lease)| Move { key: *key, token: lease.token, to, tried: false })
+        asked.command.iter().map(move |(key, lease)| {
+            let to = DeliveryState::Waiting { due: place(key.message, asked.now) };
+            Move { key: *key, token: lease.token, to, tried: false }
+        })
     });
     let mut seen = HashSet::new();
     let mut moves: Vec<_> =
         recorded.chain(given_back).filter(|one| seen.insert((one.key, one.token))).collect();
     moves.sort_unstable_by_key(|one| one.key);
     moves
+}
+
+/// When a delivery that is given back is due: it has been since it was accepted, and keeps its place before what came
+/// later.
+pub(in super::super) fn place(message: MessageId, now: Timestamp) -> Timestamp {
+    message.made_at().min(now)
 }
 
 /// Moves those whose lease is still held.
