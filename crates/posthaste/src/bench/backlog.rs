@@ -74,7 +74,7 @@ pub(super) async fn run(args: &BenchArgs, owed: u64) -> anyhow::Result<ExitCode>
     };
     let dead = Arc::new(Dead::new(owed)?);
     let address = dead.listen()?;
-    let server = ServerProcess::start(args.data_dir.as_deref())?;
+    let server = ServerProcess::start(args.data_dir.as_deref(), args.database_url.as_deref())?;
     make_apps(&server, &[("dead".to_owned(), format!("http://{address}/"))]).await?;
     say("accepting on an empty store …");
     let accepts_empty = accepts(&server, "before", args).await?;

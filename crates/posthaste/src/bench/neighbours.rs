@@ -97,7 +97,7 @@ async fn measure(args: &BenchArgs, manners: &[Manner]) -> anyhow::Result<Measure
     let args = BenchArgs { messages, rate, ..args.clone() };
     let tally = Arc::new(Tally::new(messages, 1));
     let healthy = receiver::start(Arc::clone(&tally))?;
-    let server = ServerProcess::start(None)?;
+    let server = ServerProcess::start(None, args.database_url.as_deref())?;
     let apps: Vec<(String, String)> = present
         .iter()
         .map(|number| {

@@ -26,6 +26,7 @@ pub(super) struct ServerProcess {
     /// Where its data is, if it keeps any.
     dir: Option<PathBuf>,
     /// Removed when it stops.
+    database_url: Option<String>,
     temporary: Option<PathBuf>,
 }
 
@@ -58,20 +59,21 @@ impl ServerProcess {
             }
         };
         let dir = data_dir.map(Path::to_owned).or_else(|| temporary.clone()).context("no data directory")?;
-        Self::serve(dir, temporary)
+        Self::serve(dir, temporary, database_url.map(str::to_owned))
     }
 
-    fn serve(dir: PathBuf, temporary: Option<PathBuf>) -> anyhow::Result<Self> {
+    fn serve(dir: PathBuf, temporary: Option<PathBuf>, database_url: Option<String>) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&dir);
         command.env("POSTHASTE_ALLOW_TARGETS", "127.0.0.0/8").env("POSTHASTE_LOG", "warn");
-        if let Some(url) = database_url {
+        if let Some(url) = &database_url {
             command.env("POSTHASTE_DATABASE_URL", url).env("POSTHASTE_MAIN_SECRET", BENCH_SECRET);
         }
         let mut server = Self::spawn(command, temporary)?;
         let token = std::fs::read_to_string(dir.join("admin-token")).context("the server's admin token")?;
         server.token = Some(token.trim().to_owned());
         server.dir = Some(dir);
+        server.database_url = database_url;
         Ok(server)
     }
 
@@ -79,7 +81,7 @@ impl ServerProcess {
     pub(super) fn restart(mut self) -> anyhow::Result<Self> {
         self.child.kill()?;
         self.child.wait()?;
-        Self::serve(self.dir.context("the floor keeps nothing")?, self.temporary)
+        Self::serve(self.dir.context("the floor keeps nothing")?, self.temporary, self.database_url)
     }
 
     pub(super) fn token(&self) -> anyhow::Result<&str> {
@@ -107,7 +109,7 @@ impl ServerProcess {
                         crate::telemetry::tell(&line);
                     }
                 });
-                return Ok(Self { child, url, token: None, dir: None, temporary });
+                return Ok(Self { child, url, token: None, dir: None, database_url: None, temporary });
             }
             said.push(line);
         }
