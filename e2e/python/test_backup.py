@@ -146,6 +146,14 @@ def beside(file):
     return sorted(path.name for path in file.parent.iterdir() if path.name.startswith(file.name) and path != file)
 
 
+@pytest.mark.parametrize("command", [["backup", "a.backup"], ["restore", "a.backup"], ["doctor"]])
+def test_what_knows_the_embedded_store_only_says_so_where_there_is_a_database(command, tmp_path):
+    env = os.environ | {"POSTHASTE_DATABASE_URL": "postgres://127.0.0.1:1/none", "POSTHASTE_MAIN_SECRET": "secret"}
+    done = subprocess.run([BINARY, *command], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 2 and "is for the embedded store" in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_backup_under_load_holds_everything_acked_before_it_and_that_goes_out_again(server, tmp_path):
     well, ill = Customer(), Customer(down=True)
     client = api.Svix(server.token, api.SvixOptions(server_url=server.url))

@@ -120,7 +120,8 @@ def test_another_main_secret_is_refused(tmp_path):
         ("POSTHASTE_MAX_PAYLOAD", "1MB", "unit KiB or MiB"),
         ("POSTHASTE_DEFAULT_SIGNATURE", "rsa", "hmac256 or ed25519"),
         ("POSTHASTE_LISTEN", "nowhere", "must be an address and a port"),
-        ("POSTHASTE_DATABASE_URL", "postgres://u:secret@h/d", "only the embedded store is supported"),
+        ("POSTHASTE_DATABASE_URL", "postgres://u:secret@h/d", "needs POSTHASTE_MAIN_SECRET"),
+        ("POSTHASTE_DATABASE_URL", "mysql://u:secret@h/d", "names a mysql database: use postgres://"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(tmp_path, name, value, reason):

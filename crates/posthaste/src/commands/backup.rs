@@ -19,6 +19,7 @@ use crate::{wiring, words};
 /// Makes one.
 pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let (settings, _) = Settings::load(&args.settings)?;
+    settings.must_be_embedded("backup", "use pg_dump, or PostgreSQL's own base backups")?;
     let database = wiring::database(&settings);
     refuse_what_cannot_be_meant(args, &database)?;
     let began = Instant::now();

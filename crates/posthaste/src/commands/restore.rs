@@ -22,6 +22,7 @@ use crate::wiring;
 /// Restores one. Whatever is refused leaves the store as it was.
 pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let (settings, _) = Settings::load(&args.settings)?;
+    settings.must_be_embedded("restore", "use pg_restore, or PostgreSQL's own base backups")?;
     let database = wiring::database(&settings);
     refuse_what_is_no_backup(&args.file)?;
     wiring::prepare_data_dir(&settings.data_dir)?;

@@ -125,6 +125,16 @@ impl Settings {
         }
     }
 
+    /// Refuses a command that knows the embedded store only, where there is another.
+    pub(crate) fn must_be_embedded(&self, command: &str, instead: &str) -> Result<(), ConfigError> {
+        match self.database_url {
+            None => Ok(()),
+            Some(_) => Err(ConfigError::NotSupported(format!(
+                "{command} is for the embedded store, and POSTHASTE_DATABASE_URL names a database: {instead}"
+            ))),
+        }
+    }
+
     /// The names that our certificate is asked for.
     pub(crate) fn domains(&self) -> &[String] {
         self.tls.as_ref().map(Tls::domains).unwrap_or_default()

@@ -28,6 +28,7 @@ const LATELY: Duration = Duration::from_hours(24);
 /// Looks, and prints what it found.
 pub(crate) async fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let (settings, _) = Settings::load(&args.settings)?;
+    settings.must_be_embedded("doctor", "ask the nodes with `posthaste healthcheck`, and their /metrics")?;
     let (now, began) = (SystemTimer.now(), Instant::now());
     let database = wiring::database(&settings);
     let mut findings = data::directory(&settings);
