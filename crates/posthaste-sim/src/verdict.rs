@@ -101,11 +101,16 @@ fn by_the_steady_clock(ledgers: &mut Ledgers, world: &World) {
         let wall = got.timestamp;
         let hours = (wall - got.at.div_euclid(MICROS_PER_SECOND) + HOUR_SECS / 2).div_euclid(HOUR_SECS);
         got.timestamp -= hours * HOUR_SECS;
-        ahead.insert((&got.message, &got.endpoint, wall), hours * HOUR_SECS * MICROS_PER_SECOND);
+        ahead.insert((&got.message, &got.endpoint, wall, got.status), hours * HOUR_SECS * MICROS_PER_SECOND);
     }
     for attempt in &mut ledgers.store.attempts {
         let wall = attempt.started_at.div_euclid(MICROS_PER_SECOND);
-        let by = ahead.get(&(&attempt.message, &attempt.endpoint, wall));
+        // Of a clock that was set back, one second comes twice: then the answer tells which it was. What the product saw
+        // no answer of was not answered, or with a 200 that was lost.
+        let answers = if attempt.status > 0 { [Some(attempt.status); 2] } else { [None, Some(200)] };
+        let by = answers
+            .iter()
+            .find_map(|answer| ahead.get(&(&attempt.message, &attempt.endpoint, wall, *answer)));
         attempt.started_at -= by.copied().unwrap_or_default();
     }
 }
