@@ -58,3 +58,8 @@ fuzz seconds="60":
 # Known vulnerabilities, unsound and unmaintained crates; needs the network.
 advisories:
     PATH="$PWD/target/test-env/python-tools/bin:$PATH" cargo deny check advisories
+
+# One, two and four nodes on a PostgreSQL of its own: just bench-nodes --messages 60000
+bench-nodes *args:
+    cargo build --release --bin posthaste
+    target/test-env/python-1/bin/python e2e/python/bench_nodes.py {{args}}

@@ -200,4 +200,8 @@ pub(crate) struct BenchArgs {
     /// A fresh PostgreSQL database for the server under test, in place of the embedded store
     #[arg(long, value_name = "URL", conflicts_with = "floor")]
     pub(crate) database_url: Option<String>,
+    /// Servers that share the database
+    #[arg(long, default_value_t = 1, requires = "database_url", value_parser = clap::value_parser!(u32).range(1..=64),
+          conflicts_with_all = ["neighbours", "backlog"])]
+    pub(crate) nodes: u32,
 }

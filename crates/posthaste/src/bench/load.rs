@@ -18,7 +18,8 @@ use crate::cli::BenchArgs;
 
 /// A load about to be put on a server.
 pub(super) struct Load {
-    address: SocketAddr,
+    /// Of the nodes: connections go to each in turn.
+    addresses: Vec<SocketAddr>,
     /// Where requests go, in turns.
     paths: Vec<String>,
     head: String,
@@ -77,9 +78,9 @@ impl Load {
         envelope: (&'static str, &'static str),
         args: &BenchArgs,
     ) -> anyhow::Result<Self> {
-        let address = server.trim_start_matches("http://").parse().context("the server's address")?;
+        let address = address_of(server)?;
         Ok(Self {
-            address,
+            addresses: vec![address],
             paths,
             head: head + "content-type: application/json\r\n",
             envelope,
@@ -89,6 +90,12 @@ impl Load {
             rate: args.rate,
             signer: None,
         })
+    }
+
+    /// The same to these servers, which share a store.
+    pub(super) fn over<'a>(self, servers: impl Iterator<Item = &'a str>) -> anyhow::Result<Self> {
+        let addresses = servers.map(address_of).collect::<anyhow::Result<_>>()?;
+        Ok(Self { addresses, ..self })
     }
 
     fn request(&self, number: u64) -> Vec<u8> {
@@ -107,10 +114,12 @@ impl Load {
         let load = Arc::new(self);
         let next = Arc::new(AtomicU64::new(0));
         let started = Instant::now();
-        let senders: Vec<_> = (0..load.concurrency)
-            .map(|_| {
+        let addresses = load.addresses.iter().copied().cycle();
+        let senders: Vec<_> = addresses
+            .take(load.concurrency as usize)
+            .map(|address| {
                 let (load, next, tally) = (Arc::clone(&load), Arc::clone(&next), Arc::clone(&tally));
-                tokio::spawn(async move { load.send(&next, &tally, started).await })
+                tokio::spawn(async move { load.send(address, &next, &tally, started).await })
             })
             .collect();
         let mut latencies_micros = Vec::new();
@@ -122,8 +131,14 @@ impl Load {
         Ok(Acks { latencies_micros, took })
     }
 
-    async fn send(&self, next: &AtomicU64, tally: &Tally, started: Instant) -> anyhow::Result<Vec<u32>> {
-        let stream = TcpStream::connect(self.address).await?;
+    async fn send(
+        &self,
+        address: SocketAddr,
+        next: &AtomicU64,
+        tally: &Tally,
+        started: Instant,
+    ) -> anyhow::Result<Vec<u32>> {
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (reader, mut writer) = stream.into_split();
         let mut wire = Wire::new(reader);
@@ -148,6 +163,10 @@ impl Load {
             latencies.push(u32::try_from(tally.micros() - before).unwrap_or(u32::MAX));
         }
     }
+}
+
+fn address_of(server: &str) -> anyhow::Result<SocketAddr> {
+    server.trim_start_matches("http://").parse().context("the server's address")
 }
 
 /// The headers that differ from one request to the next.

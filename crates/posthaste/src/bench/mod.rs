@@ -4,9 +4,11 @@
 //! memory can be told apart. Every message carries its number: lost and duplicated ones are counted, not guessed.
 
 mod backlog;
+mod database;
 pub(crate) mod floor;
 mod load;
 mod neighbours;
+mod nodes;
 mod process;
 mod receiver;
 mod report;
@@ -24,7 +26,9 @@ use crate::call::Caller;
 use crate::cli::BenchArgs;
 use crate::system::SystemDice;
 use crate::telemetry::{print_line, tell};
+use database::{Database, Spent};
 use load::Load;
+use nodes::Nodes;
 use process::{ServerProcess, Usage};
 use receiver::Tally;
 use report::Report;
@@ -44,32 +48,57 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let expected = args.messages * u64::from(args.fanout);
     let tally = Arc::new(Tally::new(args.messages, args.fanout));
     let receiver = receiver::start(Arc::clone(&tally))?;
-    let server = if args.floor {
-        ServerProcess::start_floor()?
-    } else {
-        ServerProcess::start(args.data_dir.as_deref(), args.database_url.as_deref())?
+    let database = match &args.database_url {
+        Some(url) => Some(Database::connect(url).await?),
+        None => None,
     };
+    let nodes = Nodes::start(&args)?;
     let load = if args.floor {
-        Load::forward(&server.url, &format!("http://{receiver}/0"), &args)?
+        Load::forward(&nodes.first().url, &format!("http://{receiver}/0"), &args)?
     } else if args.inbound.is_some() {
-        prepare_source(&server, receiver, &args).await?
+        prepare_source(nodes.first(), receiver, &args).await?
     } else {
-        prepare(&server, receiver, &args).await?
+        prepare(nodes.first(), receiver, &args).await?
     };
-    let at_rest = server.usage()?;
+    let load = load.over(nodes.urls())?;
+    let at_rest = nodes.usage()?;
+    let before = reading(database.as_ref()).await?;
     let progress = tokio::spawn(show_progress(Arc::clone(&tally), expected, args.json));
     let acks = load.run(Arc::clone(&tally)).await?;
     wait_for_deliveries(&tally, expected).await;
     progress.abort();
-    let after = server.usage()?;
-    let report =
-        Report::new(&args, &acks, &tally, Usage { at_rest_kib: at_rest.resident_kib, ..after - at_rest });
-    server.stop()?;
+    let after = nodes.usage()?;
+    let spent_cpu = database_cpu(database.as_ref()).await?;
+    nodes.stop()?;
+    let spent = match (reading(database.as_ref()).await?, before) {
+        (Some(after), Some(before)) => Some(Spent {
+            cpu_micros: spent_cpu.zip(before.cpu_micros).map(|(after, before)| after - before),
+            counted: after.counted - before.counted,
+        }),
+        _ => None,
+    };
+    let usage = Usage { at_rest_kib: at_rest.resident_kib, ..after - at_rest };
+    let report = Report::new(&args, &acks, &tally, usage, spent);
     if std::io::stderr().is_terminal() && !args.json {
         tell("");
     }
     print_line(&if args.json { report.json() } else { report.table() });
     Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn database_cpu(database: Option<&Database>) -> anyhow::Result<Option<u64>> {
+    match database {
+        Some(database) => database.cpu_micros().await,
+        None => Ok(None),
+    }
+}
+
+async fn reading(database: Option<&Database>) -> anyhow::Result<Option<Spent>> {
+    let cpu_micros = database_cpu(database).await?;
+    match database {
+        Some(database) => Ok(Some(Spent { cpu_micros, counted: database.counted().await? })),
+        None => Ok(None),
+    }
 }
 
 /// Makes an app with its endpoints, all at the receiver.

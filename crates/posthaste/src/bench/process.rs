@@ -1,7 +1,7 @@
 //! The server under test as a child process, and what the kernel says of its use of the machine.
 
 use std::io::{BufRead as _, BufReader};
-use std::ops::Sub;
+use std::ops::{Add, Sub};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -48,6 +48,27 @@ impl Sub for Usage {
     }
 }
 
+impl Add for Usage {
+    type Output = Self;
+
+    /// Of two processes.
+    fn add(self, other: Self) -> Self {
+        Self {
+            cpu_micros: self.cpu_micros + other.cpu_micros,
+            resident_kib: self.resident_kib + other.resident_kib,
+            peak_kib: self.peak_kib + other.peak_kib,
+            at_rest_kib: self.at_rest_kib + other.at_rest_kib,
+        }
+    }
+}
+
+/// CPU time from fields of `/proc/PID/stat`, counted from behind the command's name.
+pub(super) fn cpu_micros(fields: &str, places: &[usize]) -> u64 {
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = |place: &usize| fields.get(*place).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    places.iter().map(ticks).sum::<u64>() * 1_000_000 / TICKS_PER_SECOND
+}
+
 impl ServerProcess {
     /// Starts `posthaste serve` on a fresh store.
     pub(super) fn start(data_dir: Option<&Path>, database_url: Option<&str>) -> anyhow::Result<Self> {
@@ -70,8 +91,9 @@ impl ServerProcess {
             command.env("POSTHASTE_DATABASE_URL", url).env("POSTHASTE_MAIN_SECRET", BENCH_SECRET);
         }
         let mut server = Self::spawn(command, temporary)?;
-        let token = std::fs::read_to_string(dir.join("admin-token")).context("the server's admin token")?;
-        server.token = Some(token.trim().to_owned());
+        // Of nodes that share a database the first has one.
+        server.token =
+            std::fs::read_to_string(dir.join("admin-token")).ok().map(|token| token.trim().to_owned());
         server.dir = Some(dir);
         server.database_url = database_url;
         Ok(server)
@@ -122,16 +144,14 @@ impl ServerProcess {
         let stat =
             std::fs::read_to_string(proc.join("stat")).context("CPU time can be read on Linux only")?;
         // The command's name may hold blanks: fields are counted from behind its closing parenthesis.
-        let fields: Vec<&str> =
-            stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
+        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
         let status = std::fs::read_to_string(proc.join("status"))?;
         let kib = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name));
             line.and_then(|l| l.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
         };
         Ok(Usage {
-            cpu_micros: (ticks(11) + ticks(12)) * 1_000_000 / TICKS_PER_SECOND,
+            cpu_micros: cpu_micros(fields, &[11, 12]),
             resident_kib: kib("VmRSS:"),
             peak_kib: kib("VmHWM:"),
             at_rest_kib: 0,

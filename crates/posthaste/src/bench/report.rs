@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::database::Spent;
 use super::load::Acks;
 use super::process::Usage;
 use super::receiver::Tally;
@@ -23,10 +24,19 @@ pub(super) struct Report {
     cpu_micros_per_delivery: f64,
     at_rest_mib: f64,
     peak_mib: f64,
+    nodes: u32,
+    database: Option<Spent>,
+    received: f64,
 }
 
 impl Report {
-    pub(super) fn new(args: &BenchArgs, acks: &Acks, tally: &Tally, usage: Usage) -> Self {
+    pub(super) fn new(
+        args: &BenchArgs,
+        acks: &Acks,
+        tally: &Tally,
+        usage: Usage,
+        database: Option<Spent>,
+    ) -> Self {
         let (lost, duplicated) = tally.lost_and_duplicated();
         let received = tally.received_count() as f64;
         let span = tally.span_micros().max(1) as f64 / 1e6;
@@ -49,6 +59,9 @@ impl Report {
             cpu_micros_per_delivery: usage.cpu_micros as f64 / received.max(1.0),
             at_rest_mib: usage.at_rest_kib as f64 / 1024.0,
             peak_mib: usage.peak_kib as f64 / 1024.0,
+            nodes: args.nodes,
+            database,
+            received: received.max(1.0),
         }
     }
 
@@ -74,6 +87,8 @@ impl Report {
             "cpu_us_per_delivery": (self.cpu_micros_per_delivery * 10.0).round() / 10.0,
             "at_rest_mib": self.at_rest_mib.round(),
             "peak_mib": self.peak_mib.round(),
+            "nodes": self.nodes,
+            "database": self.database.map(|spent| spent.json(self.received)),
         })
         .to_string()
     }
@@ -86,7 +101,14 @@ impl Report {
         let rate =
             if self.rate == 0 { "as fast as it goes".to_owned() } else { format!("{} a second", self.rate) };
         let rows = [
-            ("what", self.what.to_owned()),
+            (
+                "what",
+                if self.nodes > 1 {
+                    format!("{}, {} nodes", self.what, self.nodes)
+                } else {
+                    self.what.to_owned()
+                },
+            ),
             (
                 "load",
                 format!(
@@ -103,7 +125,9 @@ impl Report {
             ("server CPU", format!("{:.1} µs a delivery", self.cpu_micros_per_delivery)),
             ("memory", format!("{:.0} MiB at rest, {:.0} MiB at most", self.at_rest_mib, self.peak_mib)),
         ];
-        let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<11} {value}")).collect();
+        let database = self.database.map(|spent| spent.lines(self.received));
+        let rows = rows.into_iter().chain(database.into_iter().flatten());
+        let lines: Vec<String> = rows.map(|(name, value)| format!("{name:<11} {value}")).collect();
         lines.join("\n")
     }
 }
