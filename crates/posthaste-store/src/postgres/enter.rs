@@ -14,7 +14,7 @@ use posthaste_core::time::Timestamp;
 
 use super::memo::known;
 use super::rows::{self, micros};
-use super::statement::{Text, bytes, execute};
+use super::statement::{Text, bytes};
 use super::work::Work;
 use crate::columns::names::joined;
 use crate::error::StoreError;
@@ -58,8 +58,7 @@ async fn write_messages(work: &Work, entries: &[Entry]) -> Result<(), StoreError
     let messages = || entries.iter().map(|entry| &*entry.message);
     let sql = "INSERT INTO message (app, id, event_type, event_id, channels, tags, deliver_at, created_at, \
                expunge_at, body, origin) SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    execute(
-        work.client(),
+    work.query(
         sql,
         &[
             &messages().map(|m| bytes(&m.app)).collect::<Vec<_>>(),
@@ -129,8 +128,7 @@ async fn write_deliveries(work: &Work, owed: &[Owed<'_>]) -> Result<(), StoreErr
     }
     let sql = "INSERT INTO delivery (message, endpoint, app, state, manual, due_at, lease_token, lease_until, attempts) \
                SELECT u.*, 0 FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8) AS u";
-    execute(
-        work.client(),
+    work.query(
         sql,
         &[
             &owed.iter().map(|o| bytes(&o.entry.message.id)).collect::<Vec<_>>(),

@@ -4,8 +4,10 @@
 //! nothing is set for a session, nothing is listened to.
 
 mod batch;
+mod connection;
 mod directory;
 mod enter;
+mod gate;
 mod history;
 mod intake;
 mod jobs;
@@ -26,11 +28,12 @@ mod writer;
 
 use std::sync::Arc;
 
-use deadpool_postgres::Pool;
 use posthaste_core::dice::Dice;
 use zeroize::Zeroizing;
 
 use crate::error::StoreError;
+use connection::Pool;
+use gate::Gate;
 use nodes::Heart;
 use shared::Shared;
 use writer::Writer;
@@ -52,6 +55,7 @@ pub struct PostgresStore {
     /// For what reads, and for changes that are rare.
     pool: Pool,
     writer: Writer,
+    gate: Gate,
     shared: Arc<Shared>,
     heart: Arc<Heart>,
 }

@@ -6,8 +6,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
-
+use super::connection::Pool;
 use super::shared::{Shared, TOKENS_OF_A_NODE};
 use super::statement::{execute, query, query_opt};
 use super::work::{Work, change};

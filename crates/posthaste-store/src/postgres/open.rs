@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool::Runtime;
+use deadpool::managed::Timeouts;
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
+use super::connection::{Dialer, Pool};
+use super::gate::Gate;
 use super::migrate::migrate;
 use super::nodes::{self, Heart};
 use super::shared::Shared;
@@ -43,12 +46,13 @@ impl PostgresStore {
         count_backlog(&work).await?;
         work.commit().await?;
         let writer = Writer::start(pool_of_writers(&config, &secure)?, &shared);
+        let gate = Gate::start(&pool);
         let heart = Arc::new(Heart { pool: pool.clone(), shared: Arc::clone(&shared) });
         if options.serving {
             heart.join().await?;
             tokio::spawn(nodes::beat_on(Arc::downgrade(&heart)));
         }
-        Ok(Arc::new(Self { pool, writer, shared, heart }))
+        Ok(Arc::new(Self { pool, writer, gate, shared, heart }))
     }
 }
 
@@ -85,14 +89,13 @@ fn configure(url: &str) -> Result<(Config, Secure), StoreError> {
 }
 
 fn pool(config: &Config, secure: &Secure, connections: usize) -> Result<Pool, StoreError> {
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(config.clone(), secure.clone(), recycling);
+    let dialer = Dialer { config: config.clone(), secure: secure.clone() };
     let timeouts = Timeouts {
         wait: Some(CONNECTION_WAIT),
         create: Some(CONNECT_TIMEOUT * u32::try_from(config.get_hosts().len().max(1)).unwrap_or(1)),
         recycle: None,
     };
-    let pool = Pool::builder(manager).max_size(connections).timeouts(timeouts).runtime(Runtime::Tokio1);
+    let pool = Pool::builder(dialer).max_size(connections).timeouts(timeouts).runtime(Runtime::Tokio1);
     pool.build().map_err(unusable)
 }
 

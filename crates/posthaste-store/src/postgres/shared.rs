@@ -48,6 +48,7 @@ pub(super) struct Shared {
     commands: AtomicU64,
     failures: AtomicU64,
     unwell: AtomicBool,
+    prepares: AtomicBool,
     source_changes: AtomicU64,
     /// Within this node.
     lease_token: AtomicI64,
@@ -68,6 +69,7 @@ impl Shared {
             commands: AtomicU64::default(),
             failures: AtomicU64::default(),
             unwell: AtomicBool::default(),
+            prepares: AtomicBool::new(true),
             source_changes: AtomicU64::default(),
             lease_token,
             number: AtomicI32::default(),
@@ -140,6 +142,17 @@ impl Shared {
     pub(super) fn note_failure(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.unwell.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether statements are prepared: until a pooler turns out to stand between.
+    pub(super) fn prepares(&self) -> bool {
+        self.prepares.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn prepare_no_more(&self) {
+        if self.prepares.swap(false, Ordering::Relaxed) {
+            tracing::info!("a pooler hands PostgreSQL's connections on: statements are not prepared");
+        }
     }
 
     /// It can be written.

@@ -1,12 +1,15 @@
 //! One transaction, and what it wants done once it is on disk.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use deadpool_postgres::{Object, Pool, PoolError};
-use tokio_postgres::Client;
+use deadpool::managed::Object;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
+use super::connection::{Connection, Dialer, Pool, PoolError, is_misprepared};
 use super::shared::{Effects, Engine, Shared};
+use super::statement::Value;
 use crate::error::{ChangeError, StoreError};
 
 /// How often a transaction is begun again that another one was in the way of.
@@ -19,15 +22,23 @@ pub(super) const TRIES_MAX: u32 = 8;
 /// after thirty. Callers hear 503 then, instead of waiting without bound behind it.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
      SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '30s'";
+/// Which process it began at.
+const WHERE: &str = "SELECT pg_backend_pid()";
+/// For transactions that touch rows by their keys, and nothing else: the planner is not to think of anything but indexes and
+/// one row after another. A plan that is kept was made when it was first needed, of an empty table mostly.
+const BY_KEY: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 /// A migration takes as long as it takes, and so does waiting for another node's.
 const PATIENT: &str = "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0";
 
 /// An open transaction. Dropped before its end, it takes the connection with it: PostgreSQL undoes what was half done.
 pub(super) struct Work {
-    connection: Option<Object>,
+    connection: Option<Object<Dialer>>,
     pub(super) shared: Arc<Shared>,
     pub(super) engine: Engine,
     pub(super) effects: Effects,
+    /// It has asked at which process it is: statements that were prepared there may be meant by their names.
+    asks_where: AtomicBool,
     /// It changed an app: what it reads of apps now may never be committed, and must not be remembered.
     pub(super) changed_apps: bool,
 }
@@ -98,38 +109,88 @@ pub(super) fn took_too_long(error: &StoreError) -> bool {
 pub(super) fn was_in_the_way(error: &StoreError) -> bool {
     let collisions =
         [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION];
-    code(error).is_some_and(|code| collisions.contains(&code))
+    let again = |code: SqlState| collisions.contains(&code) || is_misprepared(&code);
+    code(error).is_some_and(again) || is_elsewhere(error)
+}
+
+/// The transaction is at another backend than its connection began with.
+#[derive(Debug, thiserror::Error)]
+#[error("a pooler stands between: nothing is prepared from now on")]
+struct Elsewhere;
+
+fn is_elsewhere(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(error) if error.is::<Elsewhere>())
 }
 
 impl Work {
     /// Begins a transaction on a connection of this pool.
     pub(super) async fn begin(pool: &Pool, shared: &Arc<Shared>) -> Result<Self, StoreError> {
         let work = Self::unbegun(pool, shared).await?;
-        work.client().batch_execute(BEGIN).await?;
+        work.begin_now().await?;
         Ok(work)
     }
 
-    /// A transaction whose [`begin_with`](Self::begin_with) goes out together with its first statements.
+    /// A transaction whose [`begin_by_key`](Self::begin_by_key) goes out together with its first statements.
     pub(super) async fn unbegun(pool: &Pool, shared: &Arc<Shared>) -> Result<Self, StoreError> {
         Ok(Self {
             connection: Some(pool.get().await?),
             shared: Arc::clone(shared),
             engine: shared.engine(),
             effects: Effects::default(),
+            asks_where: AtomicBool::new(false),
             changed_apps: false,
         })
     }
 
-    pub(super) async fn begin_with(&self) -> Result<(), StoreError> {
+    pub(super) async fn begin_now(&self) -> Result<(), StoreError> {
         Ok(self.client().batch_execute(BEGIN).await?)
+    }
+
+    /// The same for a transaction that finds all rows by their keys, and asks what is [`prepared`](Self::query).
+    pub(super) async fn begin_by_key(&self) -> Result<(), StoreError> {
+        if !self.shared.prepares() {
+            return Ok(self.client().batch_execute(&format!("{BEGIN}; {BY_KEY}")).await?);
+        }
+        self.asks_where.store(true, Ordering::Relaxed);
+        let said = self.client().simple_query(&format!("{BEGIN}; {BY_KEY}; {WHERE}")).await?;
+        let backend = said.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        if self.connection().is_at(backend) {
+            return Ok(());
+        }
+        self.shared.prepare_no_more();
+        Err(StoreError::Unavailable(Box::new(Elsewhere)))
+    }
+
+    /// Asks what is asked often.
+    pub(super) async fn query(
+        &self,
+        sql: &'static str,
+        values: &[&dyn Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let connection = self.connection();
+        if !self.asks_where.load(Ordering::Relaxed) {
+            return Ok(connection.query_once(sql, values).await?);
+        }
+        let found = connection.query_prepared(sql, values).await;
+        if found.as_ref().is_err_and(|error| error.code().is_some_and(is_misprepared)) {
+            self.shared.prepare_no_more();
+        }
+        Ok(found?)
     }
 
     #[expect(
         clippy::expect_used,
         reason = "only the end of the transaction takes the connection, and takes the rest too"
     )]
-    pub(super) fn client(&self) -> &Client {
+    fn connection(&self) -> &Connection {
         self.connection.as_ref().expect("the transaction is open")
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        self.connection()
     }
 
     /// This transaction may wait.
@@ -198,7 +259,7 @@ macro_rules! change {
         let mut tries = 1;
         loop {
             let mut begun = $crate::postgres::work::Work::unbegun(&$store.pool, &$store.shared).await?;
-            let result = match begun.begin_with().await {
+            let result = match begun.begin_now().await {
                 Ok(()) => {
                     let $work = &mut begun;
                     $future.await

@@ -4,11 +4,11 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use deadpool_postgres::Pool;
 use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::batch::{self, Command, Witness};
+use super::connection::Pool;
 use super::shared::Shared;
 use super::work::{Work, code, is_lost, took_too_long, was_in_the_way};
 use crate::error::StoreError;

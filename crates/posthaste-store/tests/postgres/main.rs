@@ -8,6 +8,7 @@
 mod cluster;
 mod nodes;
 mod plans;
+mod prepared;
 mod wire;
 
 use cluster::{Cluster, options};

@@ -11,7 +11,7 @@ use posthaste_core::time::Timestamp;
 
 use super::super::enter::Entry;
 use super::super::rows;
-use super::super::statement::{Text, bytes, execute, query, query_opt};
+use super::super::statement::{Text, bytes, query_opt};
 use super::super::work::Work;
 use super::AskedAccept;
 use super::versions::{KeySeen, View};
@@ -151,16 +151,16 @@ async fn take_event_keys(work: &Work, entries: &[(usize, Entry)]) -> Result<Hash
     keyed.sort_unstable_by_key(|(event_id, _, entry)| (entry.message.app, *event_id));
     let sql = "INSERT INTO event_key (app, event_id, message) SELECT * FROM UNNEST($1, $2, $3) \
                ON CONFLICT (app, event_id) DO NOTHING RETURNING message";
-    let taken = query(
-        work.client(),
-        sql,
-        &[
-            &keyed.iter().map(|(_, _, entry)| bytes(&entry.message.app)).collect::<Vec<_>>(),
-            &keyed.iter().map(|(event_id, ..)| Text(event_id)).collect::<Vec<_>>(),
-            &keyed.iter().map(|(_, _, entry)| bytes(&entry.message.id)).collect::<Vec<_>>(),
-        ],
-    )
-    .await?;
+    let taken = work
+        .query(
+            sql,
+            &[
+                &keyed.iter().map(|(_, _, entry)| bytes(&entry.message.app)).collect::<Vec<_>>(),
+                &keyed.iter().map(|(event_id, ..)| Text(event_id)).collect::<Vec<_>>(),
+                &keyed.iter().map(|(_, _, entry)| bytes(&entry.message.id)).collect::<Vec<_>>(),
+            ],
+        )
+        .await?;
     let taken = taken.iter().map(|row| rows::id(row, 0)).collect::<Result<HashSet<_>, _>>()?;
     let lost = keyed.iter().filter(|(_, _, entry)| !taken.contains(&entry.message.id));
     Ok(lost.map(|(_, index, _)| *index).collect())
@@ -178,11 +178,10 @@ async fn take_keys(work: &Work, mut keyed: Vec<(&IdempotencyKey, &Entry)>) -> Re
     let sql = "DELETE FROM idempotency USING UNNEST($1, $2) AS u (key, now) \
                WHERE idempotency.key = u.key AND idempotency.expires_at <= u.now";
     let nows: Vec<_> = keyed.iter().map(|(_, entry)| entry.now.as_micros()).collect();
-    execute(work.client(), sql, &[&keys, &nows]).await?;
+    work.query(sql, &[&keys, &nows]).await?;
     let sql = "INSERT INTO idempotency (key, fingerprint, app, message, expires_at) \
                SELECT * FROM UNNEST($1, $2, $3, $4, $5)";
-    execute(
-        work.client(),
+    work.query(
         sql,
         &[
             &keys,

@@ -1,7 +1,7 @@
 //! Claims of what is due, for many endpoints at once: what another transaction has locked is passed by.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use posthaste_core::attempt::Trigger;
 use posthaste_core::delivery::{Claimed, Lease};
@@ -12,7 +12,7 @@ use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 
 use super::super::rows::{self, BODY_COLUMNS, MESSAGE_COLUMNS};
-use super::super::statement::{Value, bytes, query};
+use super::super::statement::{Value, bytes};
 use super::super::work::Work;
 use super::AskedClaim;
 use super::versions::View;
@@ -103,7 +103,10 @@ impl Found {
     }
 }
 
-const DUE: &str = "WITH due AS MATERIALIZED ( \
+/// The oldest that are due, of so many endpoints at once.
+static DUE: LazyLock<String> = LazyLock::new(|| format!("{TAKE_DUE}{MESSAGE_COLUMNS}, {BODY_COLUMNS}"));
+
+const TAKE_DUE: &str = "WITH due AS MATERIALIZED ( \
      SELECT d.message, d.endpoint, d.app, d.due_at, a.n, a.until, row_number() OVER () AS number \
      FROM UNNEST($1, $2, $3, $4) WITH ORDINALITY AS a (endpoint, room, now, until, n) \
      CROSS JOIN LATERAL (SELECT message, endpoint, app, due_at FROM delivery \
@@ -127,9 +130,8 @@ async fn due(work: &Work, asked: &[(usize, &AskedClaim)]) -> Result<Vec<Found>, 
         &until.collect::<Vec<_>>(),
         &first_token,
     ];
-    let sql = format!("{DUE}{MESSAGE_COLUMNS}, {BODY_COLUMNS}");
     let mut found = Vec::new();
-    for row in query(work.client(), &sql, &values).await? {
+    for row in work.query(&DUE, &values).await? {
         found.push(Found {
             number: usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX),
             due: rows::at(&row, 1)?,

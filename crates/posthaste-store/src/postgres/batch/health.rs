@@ -9,7 +9,7 @@ use posthaste_core::operational::Operational;
 use posthaste_core::time::Timestamp;
 
 use super::super::enter::{enter, told};
-use super::super::statement::{Value, bytes, execute, query_opt};
+use super::super::statement::{Value, bytes, query_opt};
 use super::super::work::Work;
 use super::AskedRecord;
 use super::versions::View;
@@ -107,7 +107,7 @@ async fn write(work: &mut Work, all: &BTreeMap<EndpointId, Health>) -> Result<()
         work.changed_apps = true;
         let sql = "WITH locked AS MATERIALIZED (SELECT id FROM app WHERE id = ANY($1) ORDER BY id FOR UPDATE) \
                    UPDATE app SET version = version + 1 FROM locked WHERE app.id = locked.id";
-        execute(work.client(), sql, &[&apps.iter().map(bytes).collect::<Vec<_>>()]).await?;
+        work.query(sql, &[&apps.iter().map(bytes).collect::<Vec<_>>()]).await?;
     }
     let sql = "WITH locked AS MATERIALIZED (SELECT id FROM endpoint WHERE id = ANY($1) ORDER BY id FOR UPDATE) \
                UPDATE endpoint e SET failing_since = u.failing_since, disabled = e.disabled OR u.disabled \
@@ -118,6 +118,6 @@ async fn write(work: &mut Work, all: &BTreeMap<EndpointId, Health>) -> Result<()
         &changed.iter().map(|(_, one)| one.failing_since.map(Timestamp::as_micros)).collect::<Vec<_>>(),
         &changed.iter().map(|(_, one)| one.disabled_now).collect::<Vec<_>>(),
     ];
-    execute(work.client(), sql, &values).await?;
+    work.query(sql, &values).await?;
     Ok(())
 }

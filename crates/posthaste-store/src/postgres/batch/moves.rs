@@ -8,7 +8,7 @@ use posthaste_core::id::MessageId;
 use posthaste_core::time::Timestamp;
 
 use super::super::rows;
-use super::super::statement::{Text, Value, bytes, execute, query};
+use super::super::statement::{Text, Value, bytes};
 use super::super::work::Work;
 use super::versions::View;
 use super::{AskedRecord, AskedRelease, Batch, health};
@@ -80,7 +80,7 @@ pub(super) async fn write(work: &Work, moves: &[Move]) -> Result<Moved, StoreErr
         &moves.iter().map(|one| i32::from(one.tried)).collect::<Vec<_>>(),
     ];
     let mut done = Moved::with_capacity(moves.len());
-    for row in query(work.client(), sql, &values).await? {
+    for row in work.query(sql, &values).await? {
         let key = DeliveryKey { message: rows::id(&row, 0)?, endpoint: rows::id(&row, 1)? };
         done.insert((key, row.try_get(2)?), rows::small_count(&row, 3)?);
     }
@@ -131,7 +131,7 @@ pub(super) async fn write_attempts(work: &Work, attempts: Vec<&Attempt>) -> Resu
         &headers.iter().map(Option::as_deref).collect::<Vec<_>>(),
         &all().map(body).collect::<Vec<_>>(),
     ];
-    execute(work.client(), sql, &values).await?;
+    work.query(sql, &values).await?;
     Ok(())
 }
 

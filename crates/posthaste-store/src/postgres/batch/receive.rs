@@ -7,7 +7,7 @@ use posthaste_core::id::{AppId, MessageId};
 
 use super::super::enter::Entry;
 use super::super::rows;
-use super::super::statement::{Value, bytes, query};
+use super::super::statement::{Value, bytes};
 use super::super::work::Work;
 use super::AskedReceive;
 use super::versions::View;
@@ -83,10 +83,10 @@ async fn take_keys(
         &wanted.iter().map(|(key, ..)| key.expires_at.as_micros()).collect::<Vec<_>>(),
         &now,
     ];
-    let mut rows = query(work.client(), sql, &values).await?;
+    let mut rows = work.query(sql, &values).await?;
     if rows.len() < wanted.len() {
         let sql = "SELECT key, message FROM received WHERE key = ANY($1)";
-        rows = query(work.client(), sql, &[&keys]).await?;
+        rows = work.query(sql, &[&keys]).await?;
     }
     let mut firsts = HashMap::with_capacity(rows.len());
     for row in rows {
@@ -124,7 +124,7 @@ pub(super) async fn mark(work: &Work, receives: &mut [&mut AskedReceive]) -> Res
     ];
     // What each message's next repetition is numbered.
     let mut numbers = HashMap::new();
-    for row in query(work.client(), sql, &values).await? {
+    for row in work.query(sql, &values).await? {
         let id: MessageId = rows::id(&row, 0)?;
         let count = times.iter().find(|((_, one), _)| *one == id).map_or(0, |(_, (count, _))| *count);
         numbers.insert(id, (rows::small_count(&row, 1)? + 1).saturating_sub(count));

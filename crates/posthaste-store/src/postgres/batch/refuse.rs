@@ -3,7 +3,7 @@
 use posthaste_core::limits::{REFUSAL_BODY_BYTES_MAX, REFUSALS_PER_SOURCE_MAX};
 use posthaste_core::source::Refusal;
 
-use super::super::statement::{Text, Value, bytes, execute, query};
+use super::super::statement::{Text, Value, bytes};
 use super::super::work::Work;
 use super::AskedRefuse;
 use crate::error::StoreError;
@@ -16,7 +16,7 @@ pub(super) async fn keep(work: &Work, refuses: &mut [&mut AskedRefuse]) -> Resul
     // Locked, so that of two transactions each counts what the other one kept.
     let sql = "SELECT id FROM source WHERE id = ANY($1) AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE";
     let named: Vec<_> = refuses.iter().map(|asked| bytes(&asked.command.0.source)).collect();
-    let sources = query(work.client(), sql, &[&named]).await?;
+    let sources = work.query(sql, &[&named]).await?;
     let sources = sources.iter().map(|row| row.try_get(0)).collect::<Result<Vec<&[u8]>, _>>()?;
     let live = refuses.iter().map(|asked| (&asked.command.0, &asked.command.1[..]));
     let live: Vec<_> = live.filter(|(refusal, _)| sources.contains(&bytes(&refusal.source))).collect();
@@ -27,7 +27,7 @@ pub(super) async fn keep(work: &Work, refuses: &mut [&mut AskedRefuse]) -> Resul
                    SELECT id FROM refusal WHERE source = u.source ORDER BY id DESC OFFSET $2 LIMIT 1) AS last \
                    WHERE r.source = u.source AND r.id <= last.id";
         let kept = i64::try_from(REFUSALS_PER_SOURCE_MAX).unwrap_or(i64::MAX);
-        execute(work.client(), sql, &[&sources, &kept]).await?;
+        work.query(sql, &[&sources, &kept]).await?;
     }
     for asked in refuses {
         asked.answer = Some(Ok(()));
@@ -51,6 +51,6 @@ async fn insert(work: &Work, live: &[(&Refusal, &[u8])]) -> Result<(), StoreErro
         &live.iter().map(|(_, sealed)| *sealed).collect::<Vec<_>>(),
         &all().map(|one| &one.body[..one.body.len().min(REFUSAL_BODY_BYTES_MAX)]).collect::<Vec<_>>(),
     ];
-    execute(work.client(), sql, &values).await?;
+    work.query(sql, &values).await?;
     Ok(())
 }

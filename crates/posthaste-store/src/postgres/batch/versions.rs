@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 
 use super::super::memo::known;
 use super::super::rows;
-use super::super::statement::{Text, bytes, query};
+use super::super::statement::{Text, bytes};
 use super::super::work::Work;
 use super::Batch;
 use crate::error::StoreError;
@@ -63,7 +63,7 @@ pub(super) async fn look(work: &Work, batch: &Batch<'_>, begin: bool) -> Result<
     let keys: Vec<&[u8]> = keys.map(|key| &key.key[..]).collect();
     let ((), named, received, endpoints, keys) = tokio::try_join!(
         biased;
-        async { if begin { work.begin_with().await } else { Ok(()) } },
+        async { if begin { work.begin_by_key().await } else { Ok(()) } },
         by_reference(work, &references),
         by_id(work, &received),
         by_endpoint(work, &endpoints),
@@ -128,7 +128,7 @@ async fn by_reference(
     let environments: Vec<i64> = references.iter().map(|(environment, _)| environment.0).collect();
     let uids: Vec<_> = references.iter().map(|(_, reference)| Text(reference.as_str())).collect();
     let ids: Vec<_> = ids.iter().map(|id| id.as_ref().map(bytes)).collect();
-    query(work.client(), sql, &[&environments, &uids, &ids]).await
+    work.query(sql, &[&environments, &uids, &ids]).await
 }
 
 async fn by_id(work: &Work, apps: &[AppId]) -> Result<Vec<Row>, StoreError> {
@@ -136,7 +136,7 @@ async fn by_id(work: &Work, apps: &[AppId]) -> Result<Vec<Row>, StoreError> {
         return Ok(vec![]);
     }
     let apps: Vec<_> = apps.iter().map(bytes).collect();
-    query(work.client(), "SELECT id, version FROM app WHERE id = ANY($1)", &[&apps]).await
+    work.query("SELECT id, version FROM app WHERE id = ANY($1)", &[&apps]).await
 }
 
 async fn by_endpoint(work: &Work, endpoints: &[EndpointId]) -> Result<Vec<Row>, StoreError> {
@@ -147,7 +147,7 @@ async fn by_endpoint(work: &Work, endpoints: &[EndpointId]) -> Result<Vec<Row>, 
                EXISTS (SELECT 1 FROM source s WHERE s.app = e.app AND s.paused) \
                FROM endpoint e JOIN app a ON a.id = e.app WHERE e.id = ANY($1)";
     let endpoints: Vec<_> = endpoints.iter().map(bytes).collect();
-    query(work.client(), sql, &[&endpoints]).await
+    work.query(sql, &[&endpoints]).await
 }
 
 async fn used_keys(work: &Work, keys: Vec<&[u8]>) -> Result<Vec<Row>, StoreError> {
@@ -155,5 +155,5 @@ async fn used_keys(work: &Work, keys: Vec<&[u8]>) -> Result<Vec<Row>, StoreError
         return Ok(vec![]);
     }
     let sql = "SELECT key, fingerprint, app, message, expires_at FROM idempotency WHERE key = ANY($1)";
-    query(work.client(), sql, &[&keys]).await
+    work.query(sql, &[&keys]).await
 }

@@ -4,7 +4,7 @@ pub(super) mod apps;
 mod endpoints;
 mod event_types;
 mod keys;
-mod tokens;
+pub(super) mod tokens;
 
 use async_trait::async_trait;
 use posthaste_core::app::{App, AppChange, NewApp, Reference};
@@ -23,8 +23,8 @@ use crate::error::{ChangeError, StoreError};
 use crate::intake::IdempotencyKey;
 use crate::page::{Page, PageRequest};
 
-impl From<deadpool_postgres::PoolError> for ChangeError {
-    fn from(error: deadpool_postgres::PoolError) -> Self {
+impl From<super::connection::PoolError> for ChangeError {
+    fn from(error: super::connection::PoolError) -> Self {
         Self::Store(error.into())
     }
 }
@@ -60,7 +60,7 @@ impl Directory for PostgresStore {
     }
 
     async fn authenticate(&self, hash: TokenHash, now: Timestamp) -> Result<Option<Principal>, StoreError> {
-        tokens::authenticate(&*self.pool.get().await?, hash, now).await
+        self.gate.principal(hash, now).await
     }
 
     async fn create_app(

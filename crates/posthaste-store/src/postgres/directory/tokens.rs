@@ -1,5 +1,7 @@
 //! Environments and tokens.
 
+use std::collections::HashMap;
+
 use posthaste_core::id::{AppId, TokenId};
 use posthaste_core::tenant::{Environment, EnvironmentId, Principal, Scope};
 use posthaste_core::time::Timestamp;
@@ -90,17 +92,27 @@ pub(super) async fn revoke_by_hash(work: &Work, hash: TokenHash, now: Timestamp)
     Ok(())
 }
 
-pub(super) async fn authenticate(
+/// A token that was not revoked.
+#[derive(Clone)]
+pub(in super::super) struct Live {
+    pub(in super::super) principal: Principal,
+    pub(in super::super) expires_at: Option<Timestamp>,
+}
+
+pub(in super::super) async fn live(
     client: &Client,
-    hash: TokenHash,
-    now: Timestamp,
-) -> Result<Option<Principal>, StoreError> {
-    let sql = "SELECT environment, app, read_only FROM token \
-               WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
-    let found = query_opt(client, sql, &[&hash.as_bytes().as_slice(), &now.as_micros()]).await?;
-    let read = found.map(|row| {
-        let scope = scope(rows::maybe_id(&row, 1)?, row.try_get(2)?);
-        Ok(Principal { environment: rows::environment(&row, 0)?, scope })
-    });
-    read.transpose()
+    hashes: &[TokenHash],
+) -> Result<HashMap<[u8; 32], Live>, StoreError> {
+    let sql = "SELECT hash, environment, app, read_only, expires_at FROM token \
+               WHERE hash = ANY($1) AND revoked_at IS NULL";
+    let asked: Vec<&[u8]> = hashes.iter().map(|hash| hash.as_bytes().as_slice()).collect();
+    let mut found = HashMap::new();
+    for row in query(client, sql, &[&asked]).await? {
+        let hash = <[u8; 32]>::try_from(row.try_get::<_, &[u8]>(0)?);
+        let hash = hash.map_err(|_| rows::corrupt("token", "a hash that is not 32 bytes long"))?;
+        let scope = scope(rows::maybe_id(&row, 2)?, row.try_get(3)?);
+        let principal = Principal { environment: rows::environment(&row, 1)?, scope };
+        found.insert(hash, Live { principal, expires_at: rows::maybe_at(&row, 4)? });
+    }
+    Ok(found)
 }
