@@ -172,3 +172,25 @@ def with_readiness_off(server):
         finally:
             connection.close()
     raise AssertionError("the server still says that it is ready")
+
+
+NOTICE_S = 2
+
+
+def test_during_the_notice_requests_are_still_taken_though_readiness_is_off(tmp_path, receiver):
+    server = Posthaste(tmp_path / "data", POSTHASTE_LEAVE_NOTICE=f"{NOTICE_S}s")
+    client = api.Svix(server.token, api.SvixOptions(server_url=server.url, retry_schedule=[]))
+    client.application.create(api.ApplicationIn(name="A", uid="a"))
+    client.endpoint.create("a", api.EndpointIn(url=receiver.url))
+    server.process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    with_readiness_off(server)
+    # On a new connection, as whoever has not looked yet would come.
+    body, headers = json.dumps({"eventType": "a.b", "payload": {}}), {"authorization": f"Bearer {server.token}"}
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc, timeout=DEADLINE_S)
+    connection.request("POST", "/api/v1/app/a/msg", body, headers | {"content-type": "application/json"})
+    assert connection.getresponse().status == 202
+    connection.close()
+    assert server.process.wait(DEADLINE_S) == 0
+    assert NOTICE_S <= time.monotonic() - began < NOTICE_S + LIMIT_S
+    receiver.got(1)

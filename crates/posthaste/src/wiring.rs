@@ -208,11 +208,12 @@ impl Server {
         let engine = Engine::start(self.engine_settings(), self.engine_parts(&resolver, metrics)?);
         let patience = self.settings.request_timeout + DRAIN_SLACK;
         let ready = Arc::new(AtomicBool::new(true));
-        let draining = Arc::clone(&ready);
+        let (draining, notice) = (Arc::clone(&ready), self.settings.leave_notice);
         let stop = async move {
             stop.await;
-            // Load balancers look at readiness: it goes off before the listener does.
+            // Load balancers look at readiness: it goes off before the listener does, and they need a moment to see it.
             draining.store(false, Ordering::Relaxed);
+            tokio::time::sleep(notice).await;
             tracing::info!("draining: a second signal aborts");
         };
         let tls = self.tls.take().map(|tls| tls.start(&mut registry)).transpose()?;

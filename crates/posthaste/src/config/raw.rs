@@ -59,6 +59,7 @@ const KNOWN: &[Known] = &[
     Known { name: "public-url", default: None, secret: false },
     plain("trusted-proxies", ""),
     plain("token-rate", "0"),
+    plain("leave-notice", "0s"),
     Known { name: "tls-certificate-file", default: None, secret: false },
     Known { name: "tls-key-file", default: None, secret: false },
     plain("acme-domains", ""),

@@ -41,6 +41,14 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     if allowed.contains(&timeout) { Ok(timeout) } else { Err("must be between 10ms and 300s".to_owned()) }
 }
 
+/// Longer than any balancer needs to look away, shorter than whoever stops us waits.
+const NOTICE_MAX: Duration = Duration::from_secs(300);
+
+pub(super) fn notice(text: &str) -> Result<Duration, String> {
+    let notice = duration(text)?;
+    if notice <= NOTICE_MAX { Ok(notice) } else { Err("must be at most 300s".to_owned()) }
+}
+
 /// Waits separated by commas; empty means no retry.
 pub(super) fn schedule(text: &str) -> Result<RetrySchedule, String> {
     if text.trim().is_empty() {
@@ -177,6 +185,13 @@ mod tests {
         for bad in ["", "5", "s", "5 s", "-5s", "5w", "99999999999999999999s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_notice_is_none_or_at_most_five_minutes() {
+        assert_eq!(notice("0s"), Ok(Duration::ZERO));
+        assert_eq!(notice("300s"), Ok(NOTICE_MAX));
+        assert!(notice("301s").is_err() && notice("").is_err() && notice("5").is_err());
     }
 
     #[test]
