@@ -7,9 +7,7 @@
 {{- $sets = append $sets (dict "name" (printf "%s-%s" $name $role) "role" $role "replicas" $replicas) -}}
 {{- end -}}
 {{- else -}}
-{{- $replicas := 2 -}}
-{{- if kindIs "float64" .Values.replicas }}{{ $replicas = .Values.replicas }}{{ end -}}
-{{- if kindIs "int64" .Values.replicas }}{{ $replicas = .Values.replicas }}{{ end -}}
+{{- $replicas := kindIs "invalid" .Values.replicas | ternary 2 .Values.replicas -}}
 {{- $sets = append $sets (dict "name" $name "role" "" "replicas" $replicas) -}}
 {{- end -}}
 {{ toJson $sets }}
