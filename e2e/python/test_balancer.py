@@ -1,4 +1,4 @@
-"""The balancer of deploy/compose.yaml before two nodes: one of them can be replaced at any time, and no client notices."""
+"""The balancer of deploy/compose.yaml before two nodes: each can be replaced at any time, and no client notices."""
 
 import http.client
 import json
