@@ -27,6 +27,15 @@ disk-test cuts="2000" faults="200" seed="1": binary-with-faults
         target/test-env/python-1/bin/python -m pytest -q -rP -p no:cacheprovider \
         e2e/python/test_power_loss.py e2e/python/test_disk.py
 
+# The binary that the image holds, on a root like the image's: as root, without Docker.
+image-test:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    target=$(rustc -vV | sed -n 's/^host: //p')
+    RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --bin posthaste --target "$target"
+    POSTHASTE_BIN="$PWD/target/$target/debug/posthaste" \
+        target/test-env/python-1/bin/python -m pytest -q -rs -p no:cacheprovider e2e/python/test_image.py
+
 bench *args:
     cargo run --release -- bench {{args}}
 
