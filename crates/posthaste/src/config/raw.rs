@@ -170,7 +170,7 @@ impl Raw {
             let file_name = format!("{name}_FILE");
             if let Some(path) = read(&file_name)? {
                 let text = std::fs::read_to_string(&path).map_err(|e| ConfigError::File {
-                    path: format!("{file_name} names {path}, which"),
+                    path: format!("{file_name} ({path})"),
                     reason: format!("cannot be read: {e}"),
                 })?;
                 self.set(
