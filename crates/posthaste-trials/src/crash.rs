@@ -1,5 +1,7 @@
 //! The SIGKILL loop: under load, the server is killed at instants that nothing but the dice know, again and again.
 
+mod nodes;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use posthaste_core::dice::{Dice as _, TestDice};
 use tokio::time::Instant;
 
 use crate::judge::{Tally, Violation, judge, tally};
+use crate::postgres::Setup;
 use crate::scene::Shape;
 use crate::server::Settings;
 use crate::trial::Template;
@@ -33,6 +36,8 @@ pub struct Crash {
     pub seed: u64,
     /// Mistakes to plant, as in `POSTHASTE_PLANT`.
     pub plant: Option<String>,
+    /// Two nodes on a PostgreSQL of the trial's own, in place of one server on a file.
+    pub postgres: Option<Setup>,
 }
 
 /// What came of it.
@@ -43,6 +48,10 @@ pub struct Outcome {
     pub tally: Tally,
     /// How often it was stopped in order, beside the crashes.
     pub stops: u32,
+    /// How often a node stood still for longer than the others believed it to live.
+    pub pauses: u32,
+    /// How often the database went away.
+    pub outages: u32,
     /// The longest that a start took, with the store as it was.
     pub slowest_start: Duration,
     /// What does not hold.
@@ -53,16 +62,20 @@ pub struct Outcome {
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { seed, tally, stops, slowest_start, violations, .. } = self;
+        let Self { seed, tally, stops, pauses, outages, slowest_start, violations, .. } = self;
         let (millis, count) = (slowest_start.as_millis(), violations.len());
-        write!(f, "seed={seed} {tally} stops={stops} slowest_start_ms={millis} violations={count}")
+        write!(f, "seed={seed} {tally} stops={stops} pauses={pauses} outages={outages} ")?;
+        write!(f, "slowest_start_ms={millis} violations={count}")
     }
 }
 
 /// Runs it.
 pub async fn run(crash: &Crash) -> anyhow::Result<Outcome> {
+    if let Some(setup) = crash.postgres {
+        return nodes::run(crash, setup).await;
+    }
     let template = Template::make(&crash.binary, SHAPE, crash.seed).await?;
-    let mut trial = template.trial(&format!("crash-{}", crash.seed), crash.seed)?;
+    let mut trial = template.trial(&format!("crash-{}", crash.seed), crash.seed).await?;
     let settings = Settings { plant: crash.plant.clone(), ..Settings::default() };
     let dice = TestDice::seeded(crash.seed.rotate_left(32));
     trial.start(&settings).await?;
@@ -87,9 +100,9 @@ pub async fn run(crash: &Crash) -> anyhow::Result<Outcome> {
     load.stop().await?;
     trial.drain().await?;
     trial.stop().await?;
-    let ledgers = trial.ledgers()?;
+    let ledgers = trial.ledgers().await?;
     let violations = judge(&ledgers);
     let tally = tally(&ledgers, &violations);
-    let kept = trial.end(&ledgers, violations.is_empty())?;
-    Ok(Outcome { seed: crash.seed, tally, stops, slowest_start, violations, kept })
+    let kept = trial.end(&ledgers, violations.is_empty()).await?;
+    Ok(Outcome { seed: crash.seed, tally, stops, pauses: 0, outages: 0, slowest_start, violations, kept })
 }

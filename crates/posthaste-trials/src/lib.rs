@@ -11,8 +11,13 @@ pub mod matrix;
 mod client;
 mod clock;
 mod load;
+mod node;
+mod postgres;
 mod receiver;
 mod scene;
 mod server;
+mod store;
 mod trial;
 mod wire;
+
+pub use postgres::Setup;

@@ -33,7 +33,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// How long all requests under way may take to be answered at the end.
 const FINISH_MAX: Duration = Duration::from_secs(60);
 
-/// Where the server is now, or that it is gone.
+/// Where a server is now, or that it is gone. There may be several: requests go to each in turn, and one that finds
+/// nobody or is refused goes to the next, as behind a load balancer.
 pub(crate) type Address = watch::Receiver<Option<SocketAddr>>;
 
 /// How much.
@@ -65,15 +66,16 @@ impl Load {
     pub(crate) fn start(
         plan: Plan,
         scene: Arc<Scene>,
-        address: &Address,
+        addresses: &[Address],
         told: Arc<Mutex<Vec<Told>>>,
     ) -> Self {
         let stop = watch::Sender::new(false);
         let shared = Arc::new(Shared { plan, scene, next: AtomicU64::new(0), told });
         let began = Instant::now();
         let mut senders = JoinSet::new();
-        for _ in 0..CONNECTIONS {
-            let sender = Sender { shared: Arc::clone(&shared), address: address.clone(), connection: None };
+        for turn in 0..CONNECTIONS {
+            let servers = addresses.iter().map(|address| To { address: address.clone(), connection: None });
+            let sender = Sender { shared: Arc::clone(&shared), servers: servers.collect(), turn };
             senders.spawn(sender.run(began, stop.subscribe()));
         }
         Self { stop, senders }
@@ -165,8 +167,15 @@ fn pick(dice: &TestDice, count: usize) -> usize {
 
 struct Sender {
     shared: Arc<Shared>,
+    servers: Vec<To>,
+    /// Requests that it has sent or tried to send.
+    turn: usize,
+}
+
+/// A server, and the connection to it that is kept alive.
+struct To {
     address: Address,
-    connection: Option<Connection>,
+    connection: Option<(SocketAddr, Connection)>,
 }
 
 impl Sender {
@@ -218,16 +227,17 @@ impl Sender {
 
     /// `None`: no byte was sent, for nobody was there to take it.
     async fn once(&mut self, asked: &Asked) -> Option<std::io::Result<Incoming>> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let server = (*self.address.borrow())?;
-                Connection::open(server).await.ok()?
-            }
+        let servers = self.servers.len();
+        self.turn += 1;
+        let to = &mut self.servers[self.turn % servers];
+        let now_at = (*to.address.borrow())?;
+        let mut connection = match to.connection.take() {
+            Some((address, connection)) if address == now_at => connection,
+            _ => Connection::open(now_at).await.ok()?,
         };
         let heard = connection.ask(&asked.bytes).await;
         if heard.is_ok() {
-            self.connection = Some(connection);
+            to.connection = Some((now_at, connection));
         }
         Some(heard)
     }

@@ -5,14 +5,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use posthaste_trials::Setup;
 use posthaste_trials::crash::{self, Crash};
 use posthaste_trials::matrix::{self, Matrix};
 
 const USAGE: &str = "\
-posthaste-trials crash  --seconds N --seed S [--binary PATH] [--plant BUGS]
-posthaste-trials matrix [--seed S] [--binary PATH] [--only NAME]
+posthaste-trials crash  --seconds N --seed S [--binary PATH] [--plant BUGS] [--store postgres [--pooler | --failover]]
+posthaste-trials matrix [--seed S] [--binary PATH] [--only NAME] [--store postgres]
 
-crash kills the server at random instants under load; matrix lets it die at every named point, and panic at some.
+crash kills the server at random instants under load; matrix lets it die at every named point, and panic at some. Over
+PostgreSQL there are two nodes on a cluster that the trial starts, and the database dies too; with --pooler they reach it
+by PgBouncer in transaction mode, with --failover a synchronous standby takes over.
 PATH is a server built with `cargo build --bin posthaste --features faults`; target/debug/posthaste if not given.
 ";
 
@@ -35,12 +38,36 @@ struct Said {
     binary: PathBuf,
     plant: Option<String>,
     only: Option<String>,
+    /// Over PostgreSQL, in place of the embedded store.
+    postgres: bool,
+    setup: Setup,
+}
+
+impl Said {
+    fn setup(&self) -> anyhow::Result<Option<Setup>> {
+        if !self.postgres && self.setup != Setup::default() {
+            bail!("--pooler and --failover need --store postgres\n{USAGE}");
+        }
+        Ok(self.postgres.then_some(self.setup))
+    }
 }
 
 fn read(mut words: impl Iterator<Item = String>) -> anyhow::Result<Said> {
     let binary = PathBuf::from("target/debug/posthaste");
-    let mut said = Said { seconds: 30, seed: 1, binary, plant: None, only: None };
+    let setup = Setup::default();
+    let mut said = Said { seconds: 30, seed: 1, binary, plant: None, only: None, postgres: false, setup };
     while let Some(name) = words.next() {
+        match &*name {
+            "--pooler" => {
+                said.setup.pooler = true;
+                continue;
+            }
+            "--failover" => {
+                said.setup.standby = true;
+                continue;
+            }
+            _ => {}
+        }
         let value = words.next().with_context(|| format!("{name} needs a value\n{USAGE}"))?;
         let number = || value.parse::<u64>().with_context(|| format!("{name} {value} is no number"));
         match &*name {
@@ -49,6 +76,9 @@ fn read(mut words: impl Iterator<Item = String>) -> anyhow::Result<Said> {
             "--binary" => said.binary = PathBuf::from(value),
             "--plant" => said.plant = Some(value),
             "--only" => said.only = Some(value),
+            "--store" if value == "postgres" => said.postgres = true,
+            "--store" if value == "embedded" => said.postgres = false,
+            "--store" => bail!("--store {value} is neither embedded nor postgres"),
             _ => bail!("there is no {name}\n{USAGE}"),
         }
     }
@@ -61,11 +91,14 @@ async fn run() -> anyhow::Result<bool> {
     if !["crash", "matrix"].contains(&&*command) {
         bail!("{USAGE}");
     }
-    let Said { seconds, seed, binary, plant, only } = read(words)?;
+    let said = read(words)?;
+    let postgres = said.setup()?;
+    let Said { seconds, seed, binary, plant, only, .. } = said;
     if command == "matrix" {
         return matrix::run(&Matrix { binary, seed, only }, tell).await;
     }
-    let outcome = crash::run(&Crash { binary, lasts: Duration::from_secs(seconds), seed, plant }).await?;
+    let outcome =
+        crash::run(&Crash { binary, lasts: Duration::from_secs(seconds), seed, plant, postgres }).await?;
     for violation in &outcome.violations {
         tell(&violation.to_string());
     }

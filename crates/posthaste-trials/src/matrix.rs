@@ -75,14 +75,14 @@ struct Outcome {
 
 async fn one(template: &Template, case: &Case, seed: u64) -> anyhow::Result<Outcome> {
     let mut trial = match case.play {
-        cases::Play::FirstStart => template.empty_trial(&case.file_name(), seed)?,
-        _ => template.trial(&case.file_name(), seed)?,
+        cases::Play::FirstStart => template.empty_trial(&case.file_name(), seed).await?,
+        _ => template.trial(&case.file_name(), seed).await?,
     };
     let played = play::play(case, &mut trial).await;
     played.with_context(|| format!("see {}", trial.dir.display()))?;
-    let ledgers = trial.ledgers()?;
+    let ledgers = trial.ledgers().await?;
     let violations = judge(&ledgers);
     let figures = tally(&ledgers, &violations);
-    let kept = trial.end(&ledgers, violations.is_empty())?;
+    let kept = trial.end(&ledgers, violations.is_empty()).await?;
     Ok(Outcome { figures, violations, kept })
 }

@@ -1,20 +1,17 @@
 //! Who is there in a trial: apps, a source, and their endpoints, all at one receiver.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use anyhow::Context as _;
 use posthaste_core::dice::{TestDice, roll};
-use posthaste_core::id::{AppKind, EndpointKind, ID_BYTES, Id, Kind};
 use posthaste_signature::Secret;
 use posthaste_signature::standard::Verifier;
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::client::Api;
 use crate::clock;
 use crate::judge::EndpointFact;
+use crate::store::Store;
 
 /// What happens in a trial.
 pub(crate) const EVENT_TYPES: [&str; 3] = ["order.paid", "order.sent", "user.new"];
@@ -121,20 +118,12 @@ fn fact(id: String, app: String, wanted: Option<&[&str]>) -> EndpointFact {
 }
 
 /// The API does not name the app that a source owns: the store does.
-pub(crate) fn name_the_sources_app(scene: &mut Scene, store: &Path) -> anyhow::Result<()> {
-    let conn = Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let mut statement = conn.prepare("SELECT id, app FROM endpoint")?;
-    let rows = statement
-        .query_map([], |row| Ok((shown::<EndpointKind>(row.get(0)?), shown::<AppKind>(row.get(1)?))))?;
-    let app_of: HashMap<String, String> = rows.collect::<Result<_, _>>()?;
+pub(crate) async fn name_the_sources_app(scene: &mut Scene, store: &Store) -> anyhow::Result<()> {
+    let app_of = store.apps_of_endpoints().await?;
     for endpoint in &mut scene.endpoints {
         endpoint.app = app_of.get(&endpoint.id).cloned().context("an endpoint is not in the store")?;
     }
     let own = scene.endpoints.last().map(|endpoint| endpoint.app.clone()).unwrap_or_default();
     scene.apps.push(own);
     Ok(())
-}
-
-fn shown<K: Kind>(bytes: [u8; ID_BYTES]) -> String {
-    Id::<K>::from_bytes(bytes).to_string()
 }

@@ -19,6 +19,8 @@ const START_MAX: Duration = Duration::from_secs(20);
 const STOP_MAX: Duration = Duration::from_secs(30);
 /// Lines of standard error that are kept to be shown.
 const LINES_KEPT: usize = 40;
+/// Of all nodes that share a database.
+const MAIN_SECRET: &str = "the main secret of all trials";
 /// The signal of `abort()`.
 const SIGABRT: i32 = 6;
 
@@ -73,12 +75,21 @@ pub(crate) enum Started {
 
 impl Server {
     /// Starts `binary` on `dir` and waits until it listens or is dead.
-    pub(crate) async fn start(binary: &Path, dir: &Path, settings: &Settings) -> anyhow::Result<Started> {
+    pub(crate) async fn start(
+        binary: &Path,
+        dir: &Path,
+        database: Option<&str>,
+        settings: &Settings,
+    ) -> anyhow::Result<Started> {
         let mut command = Command::new(binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir);
         command.env("POSTHASTE_ALLOW_TARGETS", "127.0.0.0/8").env("POSTHASTE_LOG", "error");
         command.env("POSTHASTE_RETRY_SCHEDULE", "20ms,40ms,80ms").env("POSTHASTE_REQUEST_TIMEOUT", "5s");
+        let database = database.map(str::to_owned);
+        let main_secret = database.as_ref().map(|_| MAIN_SECRET.to_owned());
         let optional = [
+            ("POSTHASTE_DATABASE_URL", &database),
+            ("POSTHASTE_MAIN_SECRET", &main_secret),
             ("POSTHASTE_FAULT", &settings.fault),
             ("POSTHASTE_PLANT", &settings.plant),
             ("POSTHASTE_RETENTION", &settings.retention),
@@ -133,10 +144,24 @@ impl Server {
 
     /// SIGTERM.
     pub(crate) async fn terminate(&self) -> anyhow::Result<()> {
+        self.send("-TERM").await
+    }
+
+    /// SIGSTOP: it stands still.
+    pub(crate) async fn pause(&self) -> anyhow::Result<()> {
+        self.send("-STOP").await
+    }
+
+    /// SIGCONT: it goes on as if nothing had happened.
+    pub(crate) async fn wake(&self) -> anyhow::Result<()> {
+        self.send("-CONT").await
+    }
+
+    async fn send(&self, signal: &str) -> anyhow::Result<()> {
         let Some(pid) = self.child.id() else { return Ok(()) };
-        let sent = Command::new("kill").arg("-TERM").arg(pid.to_string()).status().await?;
+        let sent = Command::new("kill").arg(signal).arg(pid.to_string()).status().await?;
         if !sent.success() {
-            bail!("SIGTERM could not be sent to the server");
+            bail!("{signal} could not be sent to the server");
         }
         Ok(())
     }

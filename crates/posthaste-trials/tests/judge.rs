@@ -1,8 +1,8 @@
 //! The judge on trial: it lets honest ledgers pass, and each forged set is caught by the invariant that it breaks.
 
 use posthaste_trials::judge::{
-    Answer, EndpointFact, Fault, Got, Invariant, Ledgers, State, StoredAttempt, StoredDelivery, StoredKey,
-    StoredMessage, Told, What, hash, judge, tally,
+    Answer, EndpointFact, Fault, ForbiddenChange, Got, Invariant, Ledgers, State, StoredAttempt,
+    StoredDelivery, StoredKey, StoredMessage, Told, What, hash, judge, tally,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -42,6 +42,7 @@ fn honest() -> Ledgers {
             ],
             keys: vec![StoredKey { message: "msg_1".to_owned() }],
             unfinished_jobs: 0,
+            forbidden: vec![],
         },
         endpoints: vec![
             endpoint("ep_good", None),
@@ -432,4 +433,33 @@ fn i8_a_2xx_while_the_disk_failed_for_what_is_not_stored_is_caught() {
         ledgers.told.push(gone);
         ledgers.faults.push(Fault { what: What::Disk, ..crash(at(4), at(6)) });
     });
+}
+
+#[test]
+fn i11_a_delivery_that_somebody_moved_who_held_no_lease_is_caught() {
+    caught(Invariant::I11, "was Delivered and somebody made it Waiting", |ledgers| {
+        let (message, endpoint) = ("msg_1".to_owned(), "ep_good".to_owned());
+        ledgers.store.forbidden.push(ForbiddenChange {
+            message,
+            endpoint,
+            from: State::Delivered,
+            to: State::Waiting,
+        });
+    });
+}
+
+#[test]
+fn i4_a_database_that_was_away_for_a_moment_explains_no_repetition() {
+    let twice = |until| {
+        move |ledgers: &mut Ledgers| {
+            ledgers.got.push(got("ep_good", at(30), Some(200)));
+            ledgers.store.attempts.push(attempt("atmpt_4", "ep_good", at(30), 200));
+            ledgers.store.deliveries[0].attempts = 2;
+            ledgers.faults.push(Fault { what: What::Outage, ..crash(at(2), until) });
+        }
+    };
+    caught(Invariant::I4, "no fault lies between", twice(at(4)));
+    let mut ledgers = honest();
+    twice(at(20))(&mut ledgers);
+    passes(&ledgers);
 }

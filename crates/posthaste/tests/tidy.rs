@@ -45,7 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const AT_HOME: &[(&str, &[&str])] = &[
     ("rusqlite", &["posthaste-store", "posthaste-trials"]),
     ("axum", &["posthaste-http", "posthaste", "posthaste-fuzz"]),
-    ("tokio-postgres", &["posthaste-store"]),
+    ("tokio-postgres", &["posthaste-store", "posthaste", "posthaste-trials"]),
     ("clap", &["posthaste"]),
     ("instant-acme", &["posthaste-tls"]),
 ];

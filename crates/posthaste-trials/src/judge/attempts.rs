@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::ledgers::{Fault, Got, Micros, StoredAttempt, What};
-use super::view::{Pair, View};
+use super::view::{Pair, View, explains};
 use super::{Findings, Invariant, Violation, found};
 
 const MICROS_PER_SECOND: Micros = 1_000_000;
@@ -97,14 +97,16 @@ fn crashes_explain(view: &View<'_>, without_row: Vec<(Pair<'_>, &Got)>, findings
 }
 
 fn loses_attempts(fault: &Fault) -> bool {
-    matches!(fault.what, What::Crash | What::Panic | What::Disk | What::Pause)
+    matches!(fault.what, What::Crash | What::Panic | What::Disk | What::Pause | What::Outage)
+        && explains(fault)
 }
 
 /// Attempt and state are one transaction: the delivery has counted as many as there are rows. One that was put back
 /// counts anew, and a process that stood still for longer than its lease adds a row that does not count.
 fn counts_agree(view: &View<'_>, findings: &mut Findings) {
-    let unfenced =
-        !view.ledgers.faults.iter().any(|fault| matches!(fault.what, What::Pause | What::Clock | What::Disk));
+    let loses_leases =
+        |fault: &&Fault| matches!(fault.what, What::Pause | What::Clock | What::Disk | What::Outage);
+    let unfenced = !view.ledgers.faults.iter().filter(loses_leases).any(explains);
     for delivery in &view.ledgers.store.deliveries {
         let pair: Pair<'_> = (&delivery.message, &delivery.endpoint);
         let rows = view.attempts.get(&pair).map_or(0, Vec::len);

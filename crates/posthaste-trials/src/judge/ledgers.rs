@@ -129,6 +129,8 @@ pub enum What {
     Clock,
     /// A process stood still for longer than its leases.
     Pause,
+    /// The database was away.
+    Outage,
     /// No fault: somebody asked for a message to be sent again.
     Resend,
 }
@@ -146,6 +148,9 @@ pub struct Dump {
     pub keys: Vec<StoredKey>,
     /// Jobs that are not finished.
     pub unfinished_jobs: u64,
+    /// Changes that nobody who holds a lease makes, where the store was told to write them down.
+    #[serde(default)]
+    pub forbidden: Vec<ForbiddenChange>,
 }
 
 /// A message's row.
@@ -178,6 +183,19 @@ pub enum State {
     Dead,
 }
 
+impl State {
+    /// As both stores write it.
+    pub(super) fn stored(number: i16) -> Option<Self> {
+        match number {
+            0 => Some(Self::Waiting),
+            1 => Some(Self::InFlight),
+            2 => Some(Self::Delivered),
+            3 => Some(Self::Dead),
+            _ => None,
+        }
+    }
+}
+
 /// A delivery's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredDelivery {
@@ -197,6 +215,19 @@ pub struct StoredDelivery {
     pub manual: bool,
     /// Why it was given up.
     pub why: Option<String>,
+}
+
+/// A change of a delivery that its state did not allow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForbiddenChange {
+    /// What is owed.
+    pub message: String,
+    /// To whom.
+    pub endpoint: String,
+    /// Where it stood.
+    pub from: State,
+    /// Where it stood then.
+    pub to: State,
 }
 
 /// An attempt's row.

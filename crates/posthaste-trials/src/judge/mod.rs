@@ -2,7 +2,9 @@
 
 mod accepted;
 mod attempts;
+mod database;
 mod deliveries;
+mod fence;
 mod identity;
 mod ledgers;
 mod store;
@@ -13,9 +15,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use database::dump_database;
+pub(crate) use database::id;
 pub use ledgers::{
-    Answer, Dump, EndpointFact, Fault, Got, Ledgers, Micros, State, StoredAttempt, StoredDelivery, StoredKey,
-    StoredMessage, Told, What, hash,
+    Answer, Dump, EndpointFact, Fault, ForbiddenChange, Got, Ledgers, Micros, State, StoredAttempt,
+    StoredDelivery, StoredKey, StoredMessage, Told, What, hash,
 };
 pub use store::{DumpError, dump};
 pub use tally::{Tally, tally};
@@ -40,6 +44,8 @@ pub enum Invariant {
     I7,
     /// No false success: what was answered 2xx is what is in the store, also while the disk fails.
     I8,
+    /// Nobody changes a delivery whose lease another one has, or that is over.
+    I11,
 }
 
 /// Something that does not hold.
@@ -77,6 +83,7 @@ pub fn judge(ledgers: &Ledgers) -> Vec<Violation> {
     deliveries::ends_are_true(&view, &mut findings);
     deliveries::repetitions_are_explained(&view, &mut findings);
     attempts::attempts_are_honest(&view, &mut findings);
+    fence::nobody_writes_without_a_lease(&view, &mut findings);
     identity::what_arrives_is_what_was_accepted(&view, &mut findings);
     findings.sort_by(|a, b| (a.invariant, &a.message).cmp(&(b.invariant, &b.message)));
     findings

@@ -12,7 +12,9 @@ use super::ledgers::{Dump, State, StoredAttempt, StoredDelivery, StoredKey, Stor
 pub enum DumpError {
     /// SQLite says why.
     Sqlite(rusqlite::Error),
-    /// SQLite reads it, and it is damaged.
+    /// PostgreSQL says why.
+    Postgres(tokio_postgres::Error),
+    /// It can be read, and it is damaged.
     Damaged(String),
 }
 
@@ -22,6 +24,7 @@ impl std::fmt::Display for DumpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(error) => write!(f, "the store cannot be read: {error}"),
+            Self::Postgres(error) => write!(f, "the store cannot be read: {error}"),
             Self::Damaged(how) => write!(f, "the store is damaged: {how}"),
         }
     }
@@ -30,6 +33,12 @@ impl std::fmt::Display for DumpError {
 impl From<rusqlite::Error> for DumpError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for DumpError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error)
     }
 }
 
@@ -60,6 +69,7 @@ pub fn dump(path: &Path) -> Result<Dump, DumpError> {
         )?,
         unfinished_jobs: conn
             .query_row("SELECT count(*) FROM job WHERE finished = 0", [], |row| row.get(0))?,
+        forbidden: vec![],
     })
 }
 
@@ -90,16 +100,11 @@ fn message(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<StoredDelivery> {
     let state: u8 = row.get(2)?;
+    let unknown = || rusqlite::Error::IntegralValueOutOfRange(2, i64::from(state));
     Ok(StoredDelivery {
         message: id::<MessageKind>(row, 0)?,
         endpoint: id::<EndpointKind>(row, 1)?,
-        state: match state {
-            0 => State::Waiting,
-            1 => State::InFlight,
-            2 => State::Delivered,
-            3 => State::Dead,
-            other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, i64::from(other))),
-        },
+        state: State::stored(state.into()).ok_or_else(unknown)?,
         due_at: row.get(3)?,
         lease_until: row.get(4)?,
         attempts: row.get(5)?,

@@ -9,6 +9,15 @@ use super::ledgers::{
 /// A message and an endpoint.
 pub(super) type Pair<'a> = (&'a str, &'a str);
 
+/// How long a database may be away before nodes take each other for dead, and records are given up: for less, each
+/// knows again where it was.
+const OUTAGE_MAX: Micros = 9_000_000;
+
+/// Whether nodes may have lost leases by it that they would have kept otherwise.
+pub(super) fn explains(fault: &Fault) -> bool {
+    fault.what != What::Outage || fault.until - fault.from > OUTAGE_MAX
+}
+
 /// Lookups into ledgers.
 pub(super) struct View<'a> {
     pub(super) ledgers: &'a Ledgers,
@@ -59,7 +68,7 @@ impl<'a> View<'a> {
         self.accepted.get(message).is_none_or(|told| told.iter().any(|one| one.asked_at < kept_since))
     }
 
-    /// Faults of these kinds that were on at some time from `from` to `until`, at this endpoint.
+    /// Faults that were on at some time from `from` to `until`, at this endpoint.
     pub(super) fn faults_between(
         &self,
         endpoint: &str,
@@ -67,7 +76,7 @@ impl<'a> View<'a> {
         until: Micros,
     ) -> impl Iterator<Item = &'a Fault> {
         let about = endpoint.to_owned();
-        self.ledgers.faults.iter().filter(move |fault| {
+        self.ledgers.faults.iter().filter(|fault| explains(fault)).filter(move |fault| {
             let here = fault.endpoint.as_ref().is_none_or(|only| *only == about);
             here && fault.from <= until && fault.until >= from
         })

@@ -73,7 +73,7 @@ async fn recover(trial: &mut Trial, armed: &Settings) -> anyhow::Result<()> {
     let since = Timestamp::from_micros(clock::now()).to_string();
     before(trial).await?;
     trial.stop().await?;
-    let dead = trial.count(DEAD_LETTERS)?;
+    let dead = trial.store.count(DEAD_LETTERS).await?;
     ensure!(dead >= 5, "{dead} dead letters are too few to recover");
     for endpoint in 0..trial.scene.endpoints.len() {
         trial.receiver.becomes(endpoint, Temper::Good);
@@ -87,7 +87,7 @@ async fn recover(trial: &mut Trial, armed: &Settings) -> anyhow::Result<()> {
     if asked.is_err() {
         trial.api()?.call("POST", &path, &json!({ "since": since })).await?;
     }
-    let of_first = format!("{DEAD_LETTERS} AND hex(endpoint) = (SELECT hex(endpoint) FROM job LIMIT 1)");
+    let of_first = format!("{DEAD_LETTERS} AND endpoint = (SELECT endpoint FROM job LIMIT 1)");
     ensure!(trial.until(0, &of_first).await?, "some dead letters were not put back");
     Ok(())
 }
