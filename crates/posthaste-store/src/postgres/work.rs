@@ -1,7 +1,9 @@
 //! One transaction, and what it wants done once it is on disk.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use deadpool::managed::Object;
 use tokio_postgres::error::SqlState;
@@ -19,9 +21,15 @@ pub(super) const TRIES_MAX: u32 = 8;
 /// locks it first.
 ///
 /// And no transaction waits for ever: one that somebody's lock is in the way of ends after five seconds, and one statement
-/// after thirty. Callers hear 503 then, instead of waiting without bound behind it.
+/// after thirty. Callers hear 503 then, instead of waiting without bound behind it. A node that stands still with a
+/// transaction open loses that, and the locks in it, before others take it for dead: they could not take over past them.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-     SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '30s'";
+     SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '30s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+/// A COMMIT that waits for a synchronous standby and is cancelled says that it took place, and the standby does not have
+/// it. So PostgreSQL never cancels one; after [`COMMIT_MAX`] we no longer listen, and nobody is told that it took place.
+const COMMIT: &str = "SET LOCAL statement_timeout = 0; COMMIT";
+const COMMIT_MAX: Duration = Duration::from_secs(30);
 /// Which process it began at.
 const WHERE: &str = "SELECT pg_backend_pid()";
 /// For transactions that touch rows by their keys, and nothing else: the planner is not to think of anything but indexes and
@@ -87,13 +95,34 @@ pub(super) fn code(error: &StoreError) -> Option<SqlState> {
     error.downcast_ref::<tokio_postgres::Error>()?.code().cloned()
 }
 
-/// Whether the connection went away, or the server that it led to.
+/// A COMMIT that was not answered.
+#[derive(Debug)]
+struct Unanswered;
+
+impl std::error::Error for Unanswered {}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgreSQL did not answer a COMMIT within {COMMIT_MAX:?}: does its standby follow?")
+    }
+}
+
+/// Whether the connection went away, or the server that it led to; a pooler says so with an error of the class 08.
 pub(super) fn is_lost(error: &StoreError) -> bool {
-    let shutdowns = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
+    let gone = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::TOO_MANY_CONNECTIONS,
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+    ];
     let StoreError::Unavailable(error) = error else { return false };
+    if error.is::<Unanswered>() {
+        return true;
+    }
     let Some(error) = error.downcast_ref::<tokio_postgres::Error>() else { return false };
     match error.code() {
-        Some(code) => shutdowns.contains(code),
+        Some(code) => gone.contains(code) || code.code().starts_with("08"),
         None => true,
     }
 }
@@ -206,8 +235,10 @@ impl Work {
     /// The same; if it is not known whether that took place, what it wanted done comes back.
     pub(super) async fn try_commit(mut self) -> Result<(), (StoreError, Effects)> {
         let effects = std::mem::take(&mut self.effects);
-        if let Err(error) = self.client().batch_execute("COMMIT").await {
-            return Err((error.into(), effects));
+        match tokio::time::timeout(COMMIT_MAX, self.client().batch_execute(COMMIT)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err((error.into(), effects)),
+            Err(_) => return Err((StoreError::Unavailable(Box::new(Unanswered)), effects)),
         }
         // Back to its pool.
         drop(self.connection.take());
