@@ -3,7 +3,9 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
+use deadpool::managed::Object;
 use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -21,6 +23,9 @@ const BATCH_MAX: usize = 1_024;
 const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Commands that wait; past that callers do.
 const WAITING_MAX: usize = 16_384;
+
+/// How long a look may take at whether a transaction took place.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// How often commands are tried together that another transaction was in the way of; then in halves.
 const TOGETHER_MAX: u32 = 3;
@@ -161,8 +166,13 @@ impl Writing {
     ) -> Result<(), StoreError> {
         let Some(witness) = witness else { return Err(error) };
         tracing::warn!(%error, "the connection was lost while it committed: looking whether it did");
-        let connection = self.pool.get().await.map_err(|_| error)?;
-        if !witness.is_there(&connection).await? {
+        let Ok(connection) = self.pool.get().await else { return Err(error) };
+        let Ok(there) = tokio::time::timeout(LOOK_MAX, witness.is_there(&connection)).await else {
+            // It still waits for its answer: nobody else may have it.
+            drop(Object::take(connection));
+            return Err(error);
+        };
+        if !there? {
             return Err(StoreError::Unavailable("the connection was lost while it committed".into()));
         }
         self.shared.settle(effects);

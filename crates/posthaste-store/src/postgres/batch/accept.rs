@@ -129,6 +129,10 @@ async fn repeated(work: &Work, key: &IdempotencyKey, seen: &KeySeen) -> Result<A
         return Err(ChangeError::KeyReused);
     }
     let (app, message) = seen.of.ok_or(ChangeError::KeyInUse)?;
+    // The lock is a write, so that this answer waits for a synchronous standby as the first one did: a primary that
+    // crashed may hold what its standby never got.
+    let sql = "SELECT 1 FROM idempotency WHERE key = $1 FOR KEY SHARE";
+    query_opt(work.client(), sql, &[&&key.key[..]]).await?;
     let message = rows::read_message(work.client(), &work.shared.vault, app, message).await?;
     let message = message.ok_or(ChangeError::NotFound("message"))?;
     let sql = "SELECT count(*) FROM delivery WHERE message = $1";

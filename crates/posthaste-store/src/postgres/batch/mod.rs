@@ -140,7 +140,9 @@ pub(super) struct Witness {
 
 impl Witness {
     pub(super) async fn is_there(&self, client: &Client) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM message WHERE app = $1 AND id = $2";
+        // With a lock, which is a write: it is answered once a synchronous standby has all that came before, the
+        // message too. A primary that crashed may hold what its standby never got.
+        let sql = "SELECT 1 FROM message WHERE app = $1 AND id = $2 FOR KEY SHARE";
         Ok(query_opt(client, sql, &[&bytes(&self.app), &bytes(&self.message)]).await?.is_some())
     }
 }
