@@ -61,10 +61,12 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Says that this node lives, and takes over what nodes hold that have been silent for too long; returns how much.
+    /// Says that this node lives, gives back what it leased without hearing of it, and takes over what nodes hold that
+    /// have been silent for too long; returns how much.
     /// A node that serves does so by itself every few seconds.
     pub async fn beat(&self) -> Result<u32, StoreError> {
         self.heart.beat().await?;
+        self.heart.give_back().await?;
         self.heart.take_over().await
     }
 }

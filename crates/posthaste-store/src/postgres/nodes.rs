@@ -6,6 +6,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio_postgres::Row;
+
 use super::connection::Pool;
 use super::shared::{Shared, TOKENS_OF_A_NODE};
 use super::statement::{execute, query, query_opt};
@@ -58,6 +60,19 @@ impl Heart {
         change!(self, |work| take_over(work))
     }
 
+    /// Puts back what this node leased without hearing whether that took place: nobody here would ever send it.
+    pub(super) async fn give_back(&self) -> Result<(), StoreError> {
+        let tokens = self.shared.forsaken();
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let given = change!(self, |work| give_back(work, &tokens));
+        if given.is_err() {
+            self.shared.forsake(tokens);
+        }
+        given
+    }
+
     /// Counts what is owed, unless this node alone changes it and knows.
     async fn count(&self) -> Result<(), StoreError> {
         let client = self.pool.get().await?;
@@ -72,6 +87,7 @@ impl Heart {
 
     async fn live(&self, beats: u32) -> Result<(), StoreError> {
         self.beat().await?;
+        self.give_back().await?;
         let count = self.take_over().await?;
         if count > 0 {
             tracing::warn!(count, "a node is gone: what it held is due again");
@@ -115,8 +131,20 @@ async fn put_back(work: &mut Work, first: i64) -> Result<u32, StoreError> {
     let sql = "SELECT message, endpoint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM delivery \
                WHERE state = 1 AND lease_token BETWEEN $1 AND $2 FOR UPDATE";
     let held = query(work.client(), sql, &[&first, &(first + TOKENS_OF_A_NODE - 1)]).await?;
+    due_again(work, &held).await
+}
+
+/// The same for leases of this node.
+async fn give_back(work: &mut Work, tokens: &Vec<i64>) -> Result<(), StoreError> {
+    let sql = "SELECT message, endpoint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM delivery \
+               WHERE state = 1 AND lease_token = ANY($1) FOR UPDATE";
+    let held = query(work.client(), sql, &[tokens]).await?;
+    due_again(work, &held).await.map(drop)
+}
+
+async fn due_again(work: &mut Work, held: &[Row]) -> Result<u32, StoreError> {
     match held.first() {
-        Some(row) => queue::put_back(work, &held, rows::at(row, 2)?).await,
+        Some(row) => queue::put_back(work, held, rows::at(row, 2)?).await,
         None => Ok(0),
     }
 }

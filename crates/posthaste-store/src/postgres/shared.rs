@@ -50,6 +50,8 @@ pub(super) struct Shared {
     unwell: AtomicBool,
     prepares: AtomicBool,
     source_changes: AtomicU64,
+    /// Tokens of leases that nobody here knows of: it is not known whether their transaction took place.
+    forsaken: Mutex<Vec<i64>>,
     /// Within this node.
     lease_token: AtomicI64,
     number: AtomicI32,
@@ -71,6 +73,7 @@ impl Shared {
             unwell: AtomicBool::default(),
             prepares: AtomicBool::new(true),
             source_changes: AtomicU64::default(),
+            forsaken: Mutex::default(),
             lease_token,
             number: AtomicI32::default(),
         }
@@ -116,6 +119,16 @@ impl Shared {
         let Counted { waiting, in_flight } = *self.counted();
         let count = |count: i64| u64::try_from(count).unwrap_or(0);
         Backlog { waiting_count: count(waiting), in_flight_count: count(in_flight) }
+    }
+
+    /// Leases that nobody will act upon; with the next beat they are given back.
+    pub(super) fn forsake(&self, tokens: impl IntoIterator<Item = i64>) {
+        self.forsaken.lock().unwrap_or_else(PoisonError::into_inner).extend(tokens);
+    }
+
+    /// Takes what was forsaken.
+    pub(super) fn forsaken(&self) -> Vec<i64> {
+        std::mem::take(&mut self.forsaken.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What was counted in the store itself.

@@ -229,7 +229,12 @@ impl Work {
 
     /// Commits, and tells the engine.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        self.try_commit().await.map_err(|(error, _)| error)
+        let shared = Arc::clone(&self.shared);
+        self.try_commit().await.map_err(|(error, effects)| {
+            // It may have taken place, and the engine was told of nothing.
+            shared.forsake(effects.claimed.iter().map(|claimed| claimed.lease.token));
+            error
+        })
     }
 
     /// The same; if it is not known whether that took place, what it wanted done comes back.

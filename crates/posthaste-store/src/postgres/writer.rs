@@ -155,7 +155,12 @@ impl Writing {
             Err((error, effects)) if is_lost(&error) => (error, effects),
             Err((error, _)) => return Err(Undone::Before(error)),
         };
-        self.look(witness, effects).await.map_err(Undone::Unknown)
+        let handed_over = effects.1.claimed.iter().map(|claimed| claimed.lease.token);
+        let leases: Vec<i64> = commands.iter().flat_map(Command::leases).chain(handed_over).collect();
+        self.look(witness, effects).await.map_err(|error| {
+            self.shared.forsake(leases);
+            Undone::Unknown(error)
+        })
     }
 
     /// The connection was lost on the way of a COMMIT: looks whether it took place.

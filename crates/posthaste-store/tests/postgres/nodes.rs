@@ -255,3 +255,54 @@ async fn what_was_committed_when_the_connection_broke_is_answered_for() {
     assert_eq!(world.claims(endpoint).await.len(), 4);
     database.drop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_whose_commit_was_not_answered_is_due_again_with_the_next_beat() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let wire = Wire::to(cluster.socket()).await;
+    let store = PostgresStore::open(options(database.url_by(wire.address()))).await.unwrap();
+    let world = World::new(store.clone()).await;
+    let app = world.app().await;
+    let endpoint = world.endpoint(app).await;
+    world.accepts(app).await;
+    wire.break_behind("COMMIT\0");
+    assert!(store.claim(endpoint, 10, LEASE, world.now()).await.is_err());
+    assert_eq!(wire.broken_count(), 1, "the connection was broken");
+    assert_eq!(world.claims(endpoint).await.len(), 0, "it is leased, and nobody knows to whom");
+    store.beat().await.unwrap();
+    assert_eq!(world.claims(endpoint).await.len(), 1);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stands_still_with_a_transaction_open_loses_its_locks_before_it_is_taken_for_dead() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let wire = Wire::to(cluster.socket()).await;
+    let node = PostgresStore::open(options(database.url_by(wire.address()))).await.unwrap();
+    let other = database.open().await;
+    let world = World::new(node.clone()).await;
+    let app = world.app().await;
+    let endpoint = world.endpoint(app).await;
+    world.accepts(app).await;
+    let held = world.claims_one(endpoint).await;
+    // The record is written, and its COMMIT is never said.
+    wire.hold_before("COMMIT\0");
+    let attempt = world.attempt(&held, 200);
+    let late =
+        Record { key: held.key(), lease: held.lease, attempt: Some(attempt), verdict: Verdict::Delivered };
+    let (recording, now) = (Arc::clone(&node), world.now());
+    let recording = tokio::spawn(async move { recording.record(late, now).await });
+    wire.holds().await;
+    database.execute("UPDATE node SET beat_at = beat_at - interval '1 hour' WHERE number = 1").await;
+    // It waits for the lock until that is gone, or is asked again.
+    let taken_over = async { while !other.beat().await.is_ok_and(|count| count == 1) {} };
+    let within = std::time::Duration::from_secs(10);
+    tokio::time::timeout(within, taken_over)
+        .await
+        .expect("the locks of one that stands still are not let go");
+    assert_eq!(other.claim(endpoint, 10, LEASE, world.now()).await.unwrap().len(), 1);
+    recording.abort();
+    database.drop().await;
+}

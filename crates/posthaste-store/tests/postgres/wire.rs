@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::Notify;
 
 #[derive(Default)]
 struct State {
     word: Mutex<Option<&'static str>>,
     broken: AtomicUsize,
+    held: Mutex<Option<&'static str>>,
+    holding: Notify,
 }
 
 pub(crate) struct Wire {
@@ -43,6 +46,16 @@ impl Wire {
         *self.state.word.lock().unwrap() = Some(word);
     }
 
+    /// The next time that a client says this, nothing more is carried, and nothing is closed.
+    pub(crate) fn hold_before(&self, word: &'static str) {
+        *self.state.held.lock().unwrap() = Some(word);
+    }
+
+    /// Waits until that happened.
+    pub(crate) async fn holds(&self) {
+        self.state.holding.notified().await;
+    }
+
     /// How often that happened since the last look.
     pub(crate) fn broken_count(&self) -> usize {
         self.state.broken.swap(0, Ordering::SeqCst)
@@ -55,11 +68,13 @@ async fn carry(mut client: TcpStream, mut server: UnixStream, state: Arc<State>)
         tokio::select! {
             read = client.read(&mut said) => {
                 let Ok(count @ 1..) = read else { return };
-                let cut = {
-                    let mut word = state.word.lock().unwrap();
-                    let is_said = |word: &str| said[..count].windows(word.len()).any(|w| w == word.as_bytes());
-                    if word.is_some_and(is_said) { word.take() } else { None }
-                };
+                let is_said = |word: &str| said[..count].windows(word.len()).any(|w| w == word.as_bytes());
+                let said_now = |word: &Mutex<Option<&'static str>>| word.lock().unwrap().take_if(|word| is_said(word));
+                if said_now(&state.held).is_some() {
+                    state.holding.notify_one();
+                    return std::future::pending().await;
+                }
+                let cut = said_now(&state.word);
                 if server.write_all(&said[..count]).await.is_err() {
                     return;
                 }

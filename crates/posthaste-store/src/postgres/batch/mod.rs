@@ -121,6 +121,17 @@ impl Command {
         }
     }
 
+    /// Tokens of leases that it would have been answered with.
+    pub(super) fn leases(&self) -> Vec<i64> {
+        match self {
+            Self::Claim(asked) => match &asked.answer {
+                Some(Ok(claimed)) => claimed.iter().map(|claimed| claimed.lease.token).collect(),
+                _ => vec![],
+            },
+            _ => vec![],
+        }
+    }
+
     /// Bytes of bodies that it writes.
     pub(super) fn weight(&self) -> usize {
         match self {
