@@ -1,7 +1,7 @@
 //! The feature itself: what happens at a point, and which bugs are planted.
 //!
-//! `POSTHASTE_FAULT=commit.after=abort@3` aborts at the third hit of that point; `panic` and `delay:250` (milliseconds)
-//! in place of `abort`, several with `,` between. `POSTHASTE_PLANT` names bugs, with `,` between. What cannot be read
+//! `POSTHASTE_FAULT=commit.after=abort@3` aborts at the third hit of that point; `panic`, `pause` (SIGSTOP) and `delay:250`
+//! (milliseconds) in place of `abort`, several with `,` between. `POSTHASTE_PLANT` names bugs, with `,` between. What cannot be read
 //! ends the process: a fault that was not injected must not pass for one that was survived.
 
 use std::cell::RefCell;
@@ -21,6 +21,8 @@ pub enum Action {
     Panic,
     /// The thread sleeps.
     Delay(Duration),
+    /// The process stands still until somebody lets it go on.
+    Pause,
 }
 
 struct Armed {
@@ -78,6 +80,15 @@ pub fn hit(name: &'static str) {
         Action::Abort => std::process::abort(),
         Action::Panic => panic!("told to panic at {name}"),
         Action::Delay(time) => std::thread::sleep(time),
+        Action::Pause => stand_still(),
+    }
+}
+
+/// SIGSTOP, sent by a process that does not stand still with us.
+fn stand_still() {
+    let own = std::process::id().to_string();
+    if !std::process::Command::new("kill").args(["-STOP", &own]).status().is_ok_and(|sent| sent.success()) {
+        refuse("this process could not be made to stand still");
     }
 }
 
@@ -92,7 +103,7 @@ pub fn planted(bug: Bug) -> bool {
 }
 
 fn named(point: &str) -> &'static str {
-    let known = POINTS.iter().find(|known| **known == point);
+    let known = POINTS.into_iter().flatten().find(|known| **known == point);
     known.copied().unwrap_or_else(|| refuse(&format!("there is no point {point} to inject a fault at")))
 }
 
@@ -106,7 +117,9 @@ fn from_environment() -> HashMap<&'static str, Armed> {
     let all = text.split(',').filter(|one| !one.is_empty());
     all.map(|one| {
         read(one).unwrap_or_else(|| {
-            refuse(&format!("POSTHASTE_FAULT has {one}: write point=abort@3, point=panic or point=delay:250"))
+            refuse(&format!(
+                "POSTHASTE_FAULT has {one}: write point=abort@3, point=panic, point=pause or point=delay:250"
+            ))
         })
     })
     .collect()
@@ -118,6 +131,7 @@ fn read(text: &str) -> Option<(&'static str, Armed)> {
     let action = match action.split_once(':') {
         None if action == "abort" => Action::Abort,
         None if action == "panic" => Action::Panic,
+        None if action == "pause" => Action::Pause,
         Some(("delay", millis)) => Action::Delay(Duration::from_millis(millis.parse().ok()?)),
         _ => return None,
     };

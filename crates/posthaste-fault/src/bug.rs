@@ -24,11 +24,17 @@ pub enum Bug {
     NoJitter,
     /// A receiver's `Retry-After` is believed, whatever it says.
     RetryAfterUnclamped,
+    /// A node takes over from others that were heard of a moment ago.
+    TakeOverWithoutSilence,
+    /// A claim does not lock what it found before it takes it.
+    ClaimWithoutLock,
+    /// A COMMIT whose answer did not come counts as one that took place.
+    UnknownIsDone,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::FanOutAfterCommit,
         Self::AckBeforeCommit,
         Self::LeaseWithoutToken,
@@ -39,6 +45,9 @@ impl Bug {
         Self::TimeoutWithoutBody,
         Self::NoJitter,
         Self::RetryAfterUnclamped,
+        Self::TakeOverWithoutSilence,
+        Self::ClaimWithoutLock,
+        Self::UnknownIsDone,
     ];
 
     /// As it is written in `POSTHASTE_PLANT`.
@@ -54,6 +63,9 @@ impl Bug {
             Self::TimeoutWithoutBody => "timeout-without-body",
             Self::NoJitter => "no-jitter",
             Self::RetryAfterUnclamped => "retry-after-unclamped",
+            Self::TakeOverWithoutSilence => "take-over-without-silence",
+            Self::ClaimWithoutLock => "claim-without-lock",
+            Self::UnknownIsDone => "unknown-is-done",
         }
     }
 }

@@ -12,24 +12,17 @@ mod bug;
 pub use armed::{Action, Watch, arm, hit, plant, planted, watch};
 pub use bug::Bug;
 
-/// Every point, by the step that it is in. A test holds this list against the code.
-pub const POINTS: &[&str] = &[
+/// Every point: those that any server passes, and those of each store. A test holds these lists against the code.
+pub const POINTS: [&[&str]; 3] = [ANYWHERE, EMBEDDED, POSTGRES];
+
+/// Points in front of the store, by the step that they are in.
+pub const ANYWHERE: &[&str] = &[
     // Taking a message in.
     "accept.parsed",
-    "accept.message_inserted",
-    "accept.half_fanned_out",
-    "accept.inserted",
     "accept.answering",
     // Taking a provider's request in.
     "receive.verified",
-    "receive.key_taken",
-    "receive.inserted",
-    // Any transaction of the writing thread, and what it does with it afterwards.
-    "commit.before",
-    "commit.after",
-    "commit.handed_over",
     // Taking due deliveries out of the queue.
-    "claim.leased",
     "claim.committed",
     // One attempt.
     "send.claimed",
@@ -39,12 +32,33 @@ pub const POINTS: &[&str] = &[
     "send.body_read",
     // Writing down what came of it.
     "record.before",
+    "record.committed",
+    // Leaving.
+    "drain.begun",
+    "drain.released",
+];
+
+/// Points in the embedded store.
+pub const EMBEDDED: &[&str] = &[
+    // Taking a message in.
+    "accept.message_inserted",
+    "accept.half_fanned_out",
+    "accept.inserted",
+    // Taking a provider's request in.
+    "receive.key_taken",
+    "receive.inserted",
+    // Any transaction of the writing thread, and what it does with it afterwards.
+    "commit.before",
+    "commit.after",
+    "commit.handed_over",
+    // Taking due deliveries out of the queue.
+    "claim.leased",
+    // Writing down what came of an attempt.
     "record.attempt_inserted",
     "record.delivered",
     "record.retry_scheduled",
     "record.dead_lettered",
     "record.endpoint_disabled",
-    "record.committed",
     // Putting dead letters back.
     "recover.created",
     "recover.half_put_back",
@@ -57,9 +71,36 @@ pub const POINTS: &[&str] = &[
     "migrate.half_applied",
     "migrate.applied",
     "take_over.half_put_back",
-    // Leaving.
-    "drain.begun",
-    "drain.released",
+];
+
+/// Points in the store over PostgreSQL.
+pub const POSTGRES: &[&str] = &[
+    // A batch of a writer: taken, looked up, entered, recorded, claimed, committed, and not yet answered.
+    "batch.taken",
+    "batch.looked_up",
+    "batch.keys_taken",
+    "batch.entered",
+    "batch.moved",
+    "batch.claimed",
+    "batch.answering",
+    // A COMMIT whose answer did not come, before a look at whether it took place.
+    "batch.unknown",
+    // Any transaction.
+    "transaction.written",
+    "transaction.committed",
+    "transaction.handed_over",
+    // Putting dead letters back.
+    "job.half_stepped",
+    // Forgetting what is older than the retention.
+    "forget.half_forgotten",
+    // A node: it joins, says that it lives, and takes over from one that does not.
+    "node.joined",
+    "node.beaten",
+    "node.half_taken_over",
+    "node.taken_over",
+    // Making the schema.
+    "schema.half_applied",
+    "schema.applied",
 ];
 
 /// Marks a point. Nothing without the feature `faults`.

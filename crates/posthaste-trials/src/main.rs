@@ -95,7 +95,7 @@ async fn run() -> anyhow::Result<bool> {
     let postgres = said.setup()?;
     let Said { seconds, seed, binary, plant, only, .. } = said;
     if command == "matrix" {
-        return matrix::run(&Matrix { binary, seed, only }, tell).await;
+        return matrix::run(&Matrix { binary, seed, only, postgres }, tell).await;
     }
     let outcome =
         crash::run(&Crash { binary, lasts: Duration::from_secs(seconds), seed, plant, postgres }).await?;

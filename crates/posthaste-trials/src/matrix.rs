@@ -2,20 +2,30 @@
 //! came back must stand before the judge. At some of them it panics instead, and must live on.
 
 mod cases;
+mod nodes;
 mod play;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::judge::{Tally, Violation, judge, tally};
+use crate::postgres::{Cluster, Setup};
 use crate::scene::Shape;
+use crate::store::Store;
 use crate::trial::Template;
 use cases::Case;
 
 /// Two apps with three endpoints each: one that wants all, and two that want each a part.
 const SHAPE: Shape = Shape { apps: 2, endpoints_per_app: 3 };
+
+/// Cases that are played side by side over PostgreSQL, each lane with a cluster of its own: most of the time they wait for a
+/// node's next beat.
+const LANES: usize = 4;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -26,45 +36,81 @@ pub struct Matrix {
     pub seed: u64,
     /// Only cases whose name holds this.
     pub only: Option<String>,
+    /// With two nodes on a PostgreSQL of the trial's own.
+    pub postgres: Option<Setup>,
+}
+
+/// What came of the cases so far.
+#[derive(Default)]
+struct Sum {
+    failed: usize,
+    repeated: usize,
 }
 
 /// Runs every case, tells each one's outcome in a line, and returns whether all were passed.
 pub async fn run(matrix: &Matrix, tell: fn(&str)) -> anyhow::Result<bool> {
-    let template = Template::make(&matrix.binary, SHAPE, matrix.seed).await?;
-    let wanted = |case: &Case| matrix.only.as_ref().is_none_or(|part| case.name().contains(part));
-    let cases: Vec<Case> = cases::all().into_iter().filter(wanted).collect();
     let began = Instant::now();
+    let wanted = |case: &Case| matrix.only.as_ref().is_none_or(|part| case.name().contains(part));
+    let all = if matrix.postgres.is_some() { cases::over_postgres() } else { cases::embedded() };
+    let cases: VecDeque<(u64, Case)> = (1..).zip(all.into_iter().filter(wanted)).collect();
+    let count = cases.len();
+    let cases = Arc::new(Mutex::new(cases));
+    let mut lanes = JoinSet::new();
+    for _ in 0..if matrix.postgres.is_some() { LANES } else { 1 } {
+        lanes.spawn(lane(matrix.clone(), Arc::clone(&cases), tell));
+    }
     let (mut failed, mut repeated) = (0, 0);
-    for (number, case) in (1_u64..).zip(&cases) {
+    while let Some(sum) = lanes.join_next().await {
+        let sum = sum??;
+        failed += sum.failed;
+        repeated += sum.repeated;
+    }
+    let seconds = began.elapsed().as_secs();
+    tell(&format!(
+        "matrix: seed={} cases={count} failed={failed} repeated={repeated} seconds={seconds}",
+        matrix.seed
+    ));
+    Ok(failed == 0 && count > 0)
+}
+
+/// Plays one case after the other.
+async fn lane(
+    matrix: Matrix,
+    cases: Arc<Mutex<VecDeque<(u64, Case)>>>,
+    tell: fn(&str),
+) -> anyhow::Result<Sum> {
+    let Matrix { binary, seed, postgres, .. } = &matrix;
+    let template = match postgres {
+        None => Template::make(binary, SHAPE, *seed).await?,
+        // A cluster of its own: in some cases it dies.
+        Some(setup) => Template::on(&Arc::new(Cluster::start(*setup).await?), binary, SHAPE, *seed).await?,
+    };
+    let next = || cases.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let mut sum = Sum::default();
+    while let Some((number, case)) = next() {
         let started = Instant::now();
-        let outcome = one(&template, case, matrix.seed.wrapping_add(number)).await;
+        let outcome = one(&template, &case, seed.wrapping_add(number)).await;
         let millis = started.elapsed().as_millis();
         match outcome {
             Ok(Outcome { figures, violations, kept }) => {
                 let verdict = if violations.is_empty() { "passed" } else { "FAILED" };
                 tell(&format!("{}: {verdict} in {millis} ms, {figures}", case.name()));
                 for violation in &violations {
-                    tell(&format!("    {violation}"));
+                    tell(&format!("    {}: {violation}", case.name()));
                 }
                 if let Some(kept) = kept {
                     tell(&format!("    the store and ledgers.json are kept in {}", kept.display()));
                 }
-                failed += usize::from(!violations.is_empty());
-                repeated += figures.repeated;
+                sum.failed += usize::from(!violations.is_empty());
+                sum.repeated += figures.repeated;
             }
             Err(error) => {
-                failed += 1;
+                sum.failed += 1;
                 tell(&format!("{}: FAILED after {millis} ms: {error:#}", case.name()));
             }
         }
     }
-    let seconds = began.elapsed().as_secs();
-    let count = cases.len();
-    tell(&format!(
-        "matrix: seed={} cases={count} failed={failed} repeated={repeated} seconds={seconds}",
-        matrix.seed
-    ));
-    Ok(failed == 0 && count > 0)
+    Ok(sum)
 }
 
 struct Outcome {
@@ -78,7 +124,10 @@ async fn one(template: &Template, case: &Case, seed: u64) -> anyhow::Result<Outc
         cases::Play::FirstStart => template.empty_trial(&case.file_name(), seed).await?,
         _ => template.trial(&case.file_name(), seed).await?,
     };
-    let played = play::play(case, &mut trial).await;
+    let played = match &trial.store {
+        Store::File(_) => play::play(case, &mut trial).await,
+        Store::Database(..) => nodes::play(case, &mut trial).await,
+    };
     played.with_context(|| format!("see {}", trial.dir.display()))?;
     let ledgers = trial.ledgers().await?;
     let violations = judge(&ledgers);

@@ -69,9 +69,14 @@ impl Node {
 
     /// Lets it stand still; callers are sent to others.
     pub(crate) async fn pause(&mut self, at: Micros) -> anyhow::Result<()> {
-        self.hide();
-        self.still_since = Some(at);
+        self.stands_still(at);
         self.server()?.pause().await
+    }
+
+    /// It does by itself; callers are sent to others.
+    pub(crate) fn stands_still(&mut self, since: Micros) {
+        self.hide();
+        self.still_since = Some(since);
     }
 
     /// Lets it go on; returns since when it stood still.

@@ -157,6 +157,14 @@ impl Server {
         self.send("-CONT").await
     }
 
+    /// Whether it stands still.
+    pub(crate) fn stands_still(&self) -> bool {
+        let stat = self.child.id().map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")));
+        // The state comes after the command's name, which is in parentheses.
+        let Some(Ok(stat)) = stat else { return false };
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    }
+
     async fn send(&self, signal: &str) -> anyhow::Result<()> {
         let Some(pid) = self.child.id() else { return Ok(()) };
         let sent = Command::new("kill").arg(signal).arg(pid.to_string()).status().await?;

@@ -36,6 +36,14 @@ impl Store {
         }
     }
 
+    /// The database dies and comes back.
+    pub(crate) async fn crash(&self) -> anyhow::Result<()> {
+        match self {
+            Self::File(_) => anyhow::bail!("a file does not run"),
+            Self::Database(cluster, _) => cluster.crash().await,
+        }
+    }
+
     /// Asks for one number, beside whoever else uses it. The SQL is such that both understand it.
     pub(crate) async fn count(&self, sql: &str) -> anyhow::Result<u64> {
         let count: i64 = match self {

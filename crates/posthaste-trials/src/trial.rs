@@ -124,6 +124,7 @@ impl Template {
             told: Arc::default(),
             asked_count: 0,
             faults: Vec::new(),
+            dead: Vec::new(),
             kept_since: None,
         })
     }
@@ -149,6 +150,8 @@ pub(crate) struct Trial {
     told: Arc<Mutex<Vec<Told>>>,
     asked_count: u64,
     faults: Vec<Fault>,
+    /// Numbers of nodes that died and of whom nobody has been told yet.
+    dead: Vec<i32>,
 }
 
 impl Trial {
@@ -225,11 +228,23 @@ impl Trial {
     /// Where others live on, the death is over at once: what it left is told by its last words alone.
     async fn gone(&mut self, node: usize, at: Micros) -> anyhow::Result<()> {
         if self.nodes.len() > 1 {
+            self.dead.extend(self.nodes[node].number.take());
             self.note_until(What::Crash, at, clock::now() + LAST_WORDS);
             return Ok(());
         }
         self.nodes[node].down_since = Some(at);
         self.receiver.settle().await
+    }
+
+    /// Lets the nodes that died, or this one that stands still, be silent for longer than anybody believes them to live.
+    pub(crate) async fn age(&mut self, still: Option<usize>) -> anyhow::Result<()> {
+        let still = still.and_then(|node| self.nodes[node].number);
+        let numbers: Vec<i32> = self.dead.drain(..).chain(still).collect();
+        let sql = "UPDATE node SET beat_at = beat_at - interval '1 minute' WHERE number = ANY($1)";
+        if let Store::Database(cluster, name) = &self.store {
+            cluster.connect(name).await?.execute(sql, &[&numbers]).await?;
+        }
+        Ok(())
     }
 
     /// SIGTERM, without waiting for what comes of it.
@@ -276,8 +291,9 @@ impl Trial {
 
     /// The ledgers, once the server is stopped.
     pub(crate) async fn ledgers(&self) -> anyhow::Result<Ledgers> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(Ledgers {
-            told: self.told.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            told,
             got: self.receiver.ledger(),
             faults: self.faults.clone(),
             store: self.store.dump().await?,

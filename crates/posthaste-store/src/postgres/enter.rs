@@ -11,6 +11,7 @@ use posthaste_core::name::{Channel, EventTypeName, Tag};
 use posthaste_core::operational::Operational;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 
 use super::memo::known;
 use super::rows::{self, micros};
@@ -48,6 +49,7 @@ pub(super) async fn write(work: &Work, entries: &[Entry], owed: &[Owed<'_>]) -> 
         write_messages(work, entries),
         write_deliveries(work, owed),
     )?;
+    point!("batch.entered");
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use posthaste_core::job::{Job, JobTask};
 use posthaste_core::limits::JOB_STEP_ROWS;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use tokio_postgres::{Client, Row};
 
 use super::rows;
@@ -150,6 +151,7 @@ pub(super) async fn step(work: &mut Work, now: Timestamp) -> Result<Option<Job>,
     let found = query(work.client(), sql, &values).await?;
     let found = found.iter().map(|row| rows::id(row, 0)).collect::<Result<Vec<MessageId>, _>>()?;
     put_back(work, job.app, &found, job.endpoint, now).await?;
+    point!("job.half_stepped");
     job.done_count += found.len() as u64;
     job.finished = found.len() < JOB_STEP_ROWS as usize;
     job.updated_at = now;

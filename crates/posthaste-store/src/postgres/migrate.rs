@@ -1,5 +1,6 @@
 //! Brings a database to the schema of this version. See `migrations/README.md`.
 
+use posthaste_fault::point;
 use sha2::{Digest as _, Sha256};
 
 use super::statement::{Text, execute, query};
@@ -40,10 +41,12 @@ pub(super) async fn migrate(work: &Work) -> Result<(), StoreError> {
     }
     for (number, sql) in (1_i32..).zip(MIGRATIONS).skip(applied.len()) {
         client.batch_execute(sql).await?;
+        point!("schema.half_applied");
         let checksum = checksum_of(sql);
         let values = "INSERT INTO migration (number, checksum) VALUES ($1, $2)";
         execute(client, values, &[&number, &Text(&checksum)]).await?;
     }
+    point!("schema.applied");
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use posthaste_fault::{Bug, planted, point};
 use tokio_postgres::Row;
 
 use super::connection::Pool;
@@ -39,6 +40,7 @@ impl Heart {
         for _ in 0..NUMBERS_TRIED {
             if let Some(row) = query_opt(&client, sql, &[]).await? {
                 self.shared.take_number(row.try_get(0)?);
+                point!("node.joined");
                 return Ok(());
             }
         }
@@ -52,12 +54,17 @@ impl Heart {
             let client = self.pool.get().await?;
             execute(&client, sql, &[&self.shared.number()]).await? == 1
         };
+        point!("node.beaten");
         if alive { Ok(()) } else { self.join().await }
     }
 
     /// Puts back what nodes hold that are silent; returns how much. Safe on every node at once.
     pub(super) async fn take_over(&self) -> Result<u32, StoreError> {
-        change!(self, |work| take_over(work))
+        let count = change!(self, |work| take_over(work))?;
+        if count > 0 {
+            point!("node.taken_over");
+        }
+        Ok(count)
     }
 
     /// Puts back what this node leased without hearing whether that took place: nobody here would ever send it.
@@ -119,9 +126,11 @@ async fn take_over(work: &mut Work) -> Result<u32, StoreError> {
                WHERE beat_at < clock_timestamp() - make_interval(secs => $1) FOR UPDATE SKIP LOCKED) \
                RETURNING number";
     let mut count = 0;
-    for row in query(work.client(), sql, &[&f64::from(SILENCE_MAX_SECS)]).await? {
+    let silence_max_secs = if planted(Bug::TakeOverWithoutSilence) { 0 } else { SILENCE_MAX_SECS };
+    for row in query(work.client(), sql, &[&f64::from(silence_max_secs)]).await? {
         let first = i64::from(row.try_get::<_, i32>(0)?) * TOKENS_OF_A_NODE;
         count += put_back(work, first).await?;
+        point!("node.half_taken_over");
     }
     Ok(count)
 }

@@ -4,6 +4,7 @@
 use posthaste_core::id::{AppId, MessageId};
 use posthaste_core::limits::{REFUSAL_RETENTION, RETENTION_STEP_ROWS};
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use tokio_postgres::{Client, Row};
 
 use super::rows;
@@ -93,6 +94,7 @@ async fn drop_expired(work: &Work, now: Timestamp) -> Result<bool, StoreError> {
 
 pub(super) async fn forget(work: &Work, found: &Found) -> Result<Forgotten, StoreError> {
     let messages_count = forget_messages(work, &found.messages).await?;
+    point!("forget.half_forgotten");
     drop_bodies(work.client(), &found.bodies).await?;
     let more_expired = drop_expired(work, found.now).await?;
     let step = RETENTION_STEP_ROWS as usize;

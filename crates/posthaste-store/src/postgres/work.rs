@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::Object;
+use posthaste_fault::{Bug, planted, point};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
@@ -240,14 +241,20 @@ impl Work {
     /// The same; if it is not known whether that took place, what it wanted done comes back.
     pub(super) async fn try_commit(mut self) -> Result<(), (StoreError, Effects)> {
         let effects = std::mem::take(&mut self.effects);
+        point!("transaction.written");
+        if planted(Bug::SyncOff) {
+            let _ = self.client().batch_execute("SET LOCAL synchronous_commit = off").await;
+        }
         match tokio::time::timeout(COMMIT_MAX, self.client().batch_execute(COMMIT)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err((error.into(), effects)),
             Err(_) => return Err((StoreError::Unavailable(Box::new(Unanswered)), effects)),
         }
+        point!("transaction.committed");
         // Back to its pool.
         drop(self.connection.take());
         self.shared.settle(effects);
+        point!("transaction.handed_over");
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Which point is reached by doing what, and at which of its hits the server dies.
 
-use posthaste_fault::POINTS;
+use posthaste_fault::{ANYWHERE, EMBEDDED, POSTGRES};
 
 /// What is done to reach a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub(super) enum Play {
     JustAnswered,
     /// A panic in place of an abort: the process lives on.
     Panic,
+    /// The database dies, so that nobody knows what came of the transactions under way.
+    Outage,
+    /// The process stands still in place of an abort, is taken for dead, and goes on.
+    Pause,
 }
 
 /// One case.
@@ -39,6 +43,7 @@ impl Case {
     pub(super) fn name(&self) -> String {
         match (self.at, self.play) {
             (Some((point, hit)), Play::Panic) => format!("{point}=panic@{hit}"),
+            (Some((point, hit)), Play::Pause) => format!("{point}=pause@{hit}"),
             (Some((point, hit)), Play::FirstStart) => format!("first start, {point}=abort@{hit}"),
             (Some((point, hit)), _) => format!("{point}=abort@{hit}"),
             (None, play) => format!("{play:?}, SIGKILL"),
@@ -52,7 +57,11 @@ impl Case {
     /// `POSTHASTE_FAULT`.
     pub(super) fn fault(&self) -> Option<String> {
         let (point, hit) = self.at?;
-        let action = if self.play == Play::Panic { "panic" } else { "abort" };
+        let action = match self.play {
+            Play::Panic => "panic",
+            Play::Pause => "pause",
+            _ => "abort",
+        };
         Some(format!("{point}={action}@{hit}"))
     }
 }
@@ -76,11 +85,17 @@ fn hits(point: &str) -> &'static [u64] {
 }
 
 fn play_of(point: &str) -> Play {
+    match point {
+        "node.joined" => return Play::FirstStart,
+        "node.half_taken_over" | "node.taken_over" => return Play::TakeOver,
+        "batch.unknown" => return Play::Outage,
+        _ => {}
+    }
     match point.split('.').next() {
-        Some("recover") => Play::Recover,
+        Some("recover" | "job") => Play::Recover,
         Some("rotate") => Play::Rotate,
-        Some("retention") => Play::Retention,
-        Some("migrate") => Play::FirstStart,
+        Some("retention" | "forget") => Play::Retention,
+        Some("migrate" | "schema") => Play::FirstStart,
         Some("take_over") => Play::TakeOver,
         Some("drain") => Play::Drain,
         _ => Play::Load,
@@ -105,10 +120,10 @@ const PANICS: [(&str, u64); 14] = [
     ("record.committed", 5),
 ];
 
-/// Every case.
-pub(super) fn all() -> Vec<Case> {
+/// Every case of one server on the embedded store.
+pub(super) fn embedded() -> Vec<Case> {
     let mut cases = Vec::new();
-    for point in POINTS {
+    for point in ANYWHERE.iter().chain(EMBEDDED) {
         let play = play_of(point);
         cases.extend(hits(point).iter().map(|hit| Case { play, at: Some((point, *hit)) }));
     }
@@ -117,5 +132,53 @@ pub(super) fn all() -> Vec<Case> {
     }
     cases.extend([Play::Unanswered, Play::JustAnswered].map(|play| Case { play, at: None }));
     cases.extend(PANICS.map(|at| Case { play: Play::Panic, at: Some(at) }));
+    cases
+}
+
+/// Hits at which one of two nodes dies: more than one where the first is a node's own start.
+fn hits_over_postgres(point: &str) -> &'static [u64] {
+    match point {
+        "transaction.written" | "transaction.committed" => &[4, 40],
+        "batch.moved" | "batch.entered" => &[1, 20],
+        "node.beaten" => &[1, 2],
+        "transaction.handed_over" | "batch.answering" | "batch.taken" | "send.head_received" => &[20],
+        "record.before" | "record.committed" => &[20],
+        _ => &[1],
+    }
+}
+
+/// Points at which a node stands still: with nothing open, with a transaction open, with its outcome unheard of.
+const PAUSES: [(&str, u64); 8] = [
+    ("send.claimed", 20),
+    ("send.head_received", 20),
+    ("record.before", 20),
+    ("batch.keys_taken", 5),
+    ("batch.claimed", 2),
+    ("batch.moved", 10),
+    ("transaction.written", 20),
+    ("transaction.committed", 20),
+];
+
+/// Points at which a panic is tried over PostgreSQL.
+const PANICS_OVER_POSTGRES: [(&str, u64); 5] = [
+    ("accept.parsed", 3),
+    ("batch.taken", 5),
+    ("batch.moved", 5),
+    ("transaction.written", 10),
+    ("record.before", 5),
+];
+
+/// Every case of two nodes over PostgreSQL.
+pub(super) fn over_postgres() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for point in ANYWHERE.iter().chain(POSTGRES) {
+        let play = play_of(point);
+        cases.extend(hits_over_postgres(point).iter().map(|hit| Case { play, at: Some((point, *hit)) }));
+    }
+    for point in ["transaction.written", "transaction.committed"] {
+        cases.extend([1, 2].map(|hit| Case { play: Play::FirstStart, at: Some((point, hit)) }));
+    }
+    cases.extend(PAUSES.map(|at| Case { play: Play::Pause, at: Some(at) }));
+    cases.extend(PANICS_OVER_POSTGRES.map(|at| Case { play: Play::Panic, at: Some(at) }));
     cases
 }

@@ -16,17 +16,17 @@ use crate::server::Settings;
 use crate::trial::{OWED, Trial};
 
 /// Requests of a load, and how fast they come.
-const REQUESTS: u64 = 120;
-const PER_SECOND: f64 = 600.0;
+pub(super) const REQUESTS: u64 = 120;
+pub(super) const PER_SECOND: f64 = 600.0;
 /// Requests before something else is tried.
-const BEFORE: u64 = 40;
+pub(super) const BEFORE: u64 = 40;
 /// How long after the load the point may be reached.
 const DEATH_MAX: Duration = Duration::from_secs(5);
 /// Arrived requests at which the server is killed or told to stop.
-const ARRIVED: usize = 20;
+pub(super) const ARRIVED: usize = 20;
 /// So short that everything is past it.
-const NO_RETENTION: &str = "1ms";
-const DEAD_LETTERS: &str = "SELECT count(*) FROM delivery WHERE state = 3";
+pub(super) const NO_RETENTION: &str = "1ms";
+pub(super) const DEAD_LETTERS: &str = "SELECT count(*) FROM delivery WHERE state = 3";
 
 pub(super) async fn play(case: &Case, trial: &mut Trial) -> anyhow::Result<()> {
     let armed = Settings { fault: case.fault(), ..Settings::default() };
@@ -41,6 +41,7 @@ pub(super) async fn play(case: &Case, trial: &mut Trial) -> anyhow::Result<()> {
         Play::Unanswered => unanswered(trial).await?,
         Play::JustAnswered => just_answered(trial).await?,
         Play::Panic => panic(trial, &armed).await?,
+        Play::Outage | Play::Pause => bail!("{:?} is played with two nodes", case.play),
     }
     trial.drain().await?;
     trial.stop().await
@@ -205,4 +206,4 @@ async fn panic(trial: &mut Trial, armed: &Settings) -> anyhow::Result<()> {
 }
 
 /// Deliveries that one panic may leave to their leases: one attempt's, or those of one claim or hand-over.
-const LEFT_BY_A_PANIC: u64 = 8;
+pub(super) const LEFT_BY_A_PANIC: u64 = 8;

@@ -21,6 +21,11 @@ use server::{Server, execute};
 const FOLLOWS_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Clusters that this process has started.
+static CLUSTERS: AtomicU32 = AtomicU32::new(0);
+/// Databases that it has made: their names are those of directories too.
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
 /// What stands between the nodes and their database, and beside it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Setup {
@@ -38,14 +43,14 @@ pub(crate) struct Cluster {
     pooler: Option<Pooler>,
     /// All that may be written to, now or later, as they stand in a URL.
     hosts: String,
-    databases_count: AtomicU32,
 }
 
 impl Cluster {
     /// Starts it.
     pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
         ensure!(!(setup.pooler && setup.standby), "a pooler leads to one server: not with a failover");
-        let dir = fresh_dir("cluster")?;
+        let number = CLUSTERS.fetch_add(1, Ordering::Relaxed);
+        let dir = fresh_dir(&format!("cluster-{number}"))?;
         let primary = Server::fresh(dir.join("a")).await?;
         let mut hosts = primary.host();
         let mut standby = None;
@@ -60,7 +65,7 @@ impl Cluster {
             pooler = Some(Pooler::start(&dir.join("a")).await?);
         }
         let (primary, standby) = (Mutex::new(primary), Mutex::new(standby));
-        Ok(Self { dir, primary, standby, pooler, hosts, databases_count: AtomicU32::new(0) })
+        Ok(Self { dir, primary, standby, pooler, hosts })
     }
 
     /// As the nodes are told it.
@@ -91,7 +96,7 @@ impl Cluster {
 
     /// A database with what is in another one, to which nobody may be connected.
     pub(crate) async fn copy_of(&self, template: &str) -> anyhow::Result<String> {
-        let name = format!("trial_{}", self.databases_count.fetch_add(1, Ordering::Relaxed));
+        let name = format!("trial_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
         let admin = self.direct_url("postgres");
         let hang_up = format!(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \

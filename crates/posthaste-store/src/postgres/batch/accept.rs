@@ -8,6 +8,7 @@ use posthaste_core::id::AppId;
 use posthaste_core::limits::IDEMPOTENCY_WINDOW;
 use posthaste_core::message::Message;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 
 use super::super::enter::Entry;
 use super::super::rows;
@@ -57,6 +58,9 @@ pub(super) async fn judge(
         .iter()
         .filter_map(|(index, entry)| Some((accepts[*index].command.idempotency.as_ref()?, entry)));
     take_keys(work, keyed.collect()).await?;
+    if !entries.is_empty() {
+        point!("batch.keys_taken");
+    }
     for (index, entry) in &entries {
         accepts[*index].answer = Some(Ok(Accepted {
             message: Arc::clone(&entry.message),

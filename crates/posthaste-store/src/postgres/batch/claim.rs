@@ -10,6 +10,7 @@ use posthaste_core::id::EndpointId;
 use posthaste_core::message::Message;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::{Bug, planted, point};
 
 use super::super::rows::{self, BODY_COLUMNS, MESSAGE_COLUMNS};
 use super::super::statement::{Value, bytes};
@@ -106,6 +107,9 @@ impl Found {
 /// The oldest that are due, of so many endpoints at once.
 static DUE: LazyLock<String> = LazyLock::new(|| format!("{TAKE_DUE}{MESSAGE_COLUMNS}, {BODY_COLUMNS}"));
 
+/// The same for a planted bug.
+static DUE_UNLOCKED: LazyLock<String> = LazyLock::new(|| DUE.replace("FOR UPDATE SKIP LOCKED", ""));
+
 const TAKE_DUE: &str = "WITH due AS MATERIALIZED ( \
      SELECT d.message, d.endpoint, d.app, d.due_at, a.n, a.until, row_number() OVER () AS number \
      FROM UNNEST($1, $2, $3, $4) WITH ORDINALITY AS a (endpoint, room, now, until, n) \
@@ -130,8 +134,9 @@ async fn due(work: &Work, asked: &[(usize, &AskedClaim)]) -> Result<Vec<Found>, 
         &until.collect::<Vec<_>>(),
         &first_token,
     ];
+    let sql = if planted(Bug::ClaimWithoutLock) { &DUE_UNLOCKED } else { &DUE };
     let mut found = Vec::new();
-    for row in work.query(&DUE, &values).await? {
+    for row in work.query(sql, &values).await? {
         found.push(Found {
             number: usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX),
             due: rows::at(&row, 1)?,
@@ -140,6 +145,9 @@ async fn due(work: &Work, asked: &[(usize, &AskedClaim)]) -> Result<Vec<Found>, 
             trigger: if row.try_get(5)? { Trigger::Manual } else { Trigger::Scheduled },
             message: rows::message(&row, 6, &work.shared.vault)?,
         });
+    }
+    if !found.is_empty() {
+        point!("batch.claimed");
     }
     found.sort_by_key(|one| (one.number, one.due, one.message.id));
     Ok(found)

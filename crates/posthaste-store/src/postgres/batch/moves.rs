@@ -1,11 +1,13 @@
 //! Deliveries that move on: by what came of them, or given back untried. The lease's token decides whether they do.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use posthaste_core::attempt::{Attempt, Outcome, Trigger};
 use posthaste_core::delivery::{DeliveryKey, DeliveryState, Verdict};
 use posthaste_core::id::MessageId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::{Bug, planted, point};
 
 use super::super::rows;
 use super::super::statement::{Text, Value, bytes};
@@ -53,6 +55,16 @@ pub(in super::super) fn place(message: MessageId, now: Timestamp) -> Timestamp {
     message.made_at().min(now)
 }
 
+const MOVE: &str = "UPDATE delivery d SET state = u.state, due_at = u.due_at, why = u.why, \
+     attempts = d.attempts + u.tried, lease_token = NULL, lease_until = NULL \
+     FROM UNNEST($1, $2, $3, $4, $5, $6, $7) AS u (message, endpoint, token, state, due_at, why, tried) \
+     WHERE d.message = u.message AND d.endpoint = u.endpoint AND d.state = 1 AND d.lease_token = u.token \
+     RETURNING d.message, d.endpoint, u.token, d.attempts";
+
+/// The same for a planted bug.
+static MOVE_UNFENCED: LazyLock<String> =
+    LazyLock::new(|| MOVE.replace("AND d.state = 1 AND d.lease_token = u.token", ""));
+
 /// Moves those whose lease is still held.
 pub(super) async fn write(work: &Work, moves: &[Move]) -> Result<Moved, StoreError> {
     if moves.is_empty() {
@@ -65,11 +77,6 @@ pub(super) async fn write(work: &Work, moves: &[Move]) -> Result<Moved, StoreErr
         DeliveryState::DeadLettered { why } => (3, None, Some(Text(why.word()))),
     });
     let columns: Vec<_> = columns.collect();
-    let sql = "UPDATE delivery d SET state = u.state, due_at = u.due_at, why = u.why, attempts = d.attempts + u.tried, \
-               lease_token = NULL, lease_until = NULL \
-               FROM UNNEST($1, $2, $3, $4, $5, $6, $7) AS u (message, endpoint, token, state, due_at, why, tried) \
-               WHERE d.message = u.message AND d.endpoint = u.endpoint AND d.state = 1 AND d.lease_token = u.token \
-               RETURNING d.message, d.endpoint, u.token, d.attempts";
     let values: [&dyn Value; 7] = [
         &moves.iter().map(|one| bytes(&one.key.message)).collect::<Vec<_>>(),
         &moves.iter().map(|one| bytes(&one.key.endpoint)).collect::<Vec<_>>(),
@@ -80,7 +87,10 @@ pub(super) async fn write(work: &Work, moves: &[Move]) -> Result<Moved, StoreErr
         &moves.iter().map(|one| i32::from(one.tried)).collect::<Vec<_>>(),
     ];
     let mut done = Moved::with_capacity(moves.len());
-    for row in work.query(sql, &values).await? {
+    let sql = if planted(Bug::LeaseWithoutToken) { &**MOVE_UNFENCED } else { MOVE };
+    let returned = work.query(sql, &values).await?;
+    point!("batch.moved");
+    for row in returned {
         let key = DeliveryKey { message: rows::id(&row, 0)?, endpoint: rows::id(&row, 1)? };
         done.insert((key, row.try_get(2)?), rows::small_count(&row, 3)?);
     }

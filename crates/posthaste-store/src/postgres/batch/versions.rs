@@ -7,6 +7,7 @@ use posthaste_core::app::Reference;
 use posthaste_core::id::{AppId, AppKind, EndpointId, MessageId};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use posthaste_fault::point;
 use tokio_postgres::Row;
 
 use super::super::memo::known;
@@ -69,6 +70,7 @@ pub(super) async fn look(work: &Work, batch: &Batch<'_>, begin: bool) -> Result<
         by_endpoint(work, &endpoints),
         used_keys(work, keys),
     )?;
+    point!("batch.looked_up");
     let mut view = View::default();
     let mut versions = HashMap::new();
     for row in &named {
