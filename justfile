@@ -11,13 +11,18 @@ test:
 binary-with-faults:
     cargo build --bin posthaste --features faults --target-dir target/faults
 
-# Kills the server at random instants under load: just crash-test --seconds 3600 --seed 7
+# Kills the server at random instants under load: `just crash-test --seconds 3600 --seed 7`; two nodes and their database:
+# `--store postgres`, with `--pooler` or `--failover`.
 crash-test *args: binary-with-faults
     cargo run -p posthaste-trials -- crash --binary target/faults/debug/posthaste {{args}}
 
 # Lets the server die at every named point: just abort-matrix --only record.
 abort-matrix *args: binary-with-faults
     cargo run -p posthaste-trials -- matrix --binary target/faults/debug/posthaste {{args}}
+
+# Whether the mistakes that can be planted over PostgreSQL are found.
+planted-bugs *args: binary-with-faults
+    cargo run -p posthaste-trials -- planted --binary target/faults/debug/posthaste {{args}}
 
 # Cuts the power at so many instants of a run, and lets so many faults of the disk come and go: `just disk-test 5000 500 7`.
 disk-test cuts="2000" faults="200" seed="1": binary-with-faults

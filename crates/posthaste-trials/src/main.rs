@@ -11,10 +11,11 @@ use posthaste_trials::matrix::{self, Matrix};
 
 const USAGE: &str = "\
 posthaste-trials crash  --seconds N --seed S [--binary PATH] [--plant BUGS] [--store postgres [--pooler | --failover]]
-posthaste-trials matrix [--seed S] [--binary PATH] [--only NAME] [--store postgres]
+posthaste-trials matrix [--seed S] [--binary PATH] [--only NAME] [--store postgres [--pooler]]
+posthaste-trials planted [--seed S] [--binary PATH] [--only BUG] [--pooler]
 
-crash kills the server at random instants under load; matrix lets it die at every named point, and panic at some. Over
-PostgreSQL there are two nodes on a cluster that the trial starts, and the database dies too; with --pooler they reach it
+crash kills the server at random instants under load; matrix lets it die at every named point, and panic at some; planted
+says whether the mistakes that can be planted over PostgreSQL are found. Over PostgreSQL there are two nodes on a cluster that the trial starts, and the database dies too; with --pooler they reach it
 by PgBouncer in transaction mode, with --failover a synchronous standby takes over.
 PATH is a server built with `cargo build --bin posthaste --features faults`; target/debug/posthaste if not given.
 ";
@@ -88,12 +89,16 @@ fn read(mut words: impl Iterator<Item = String>) -> anyhow::Result<Said> {
 async fn run() -> anyhow::Result<bool> {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
-    if !["crash", "matrix"].contains(&&*command) {
+    if !["crash", "matrix", "planted"].contains(&&*command) {
         bail!("{USAGE}");
     }
-    let said = read(words)?;
+    let mut said = read(words)?;
+    said.postgres |= command == "planted";
     let postgres = said.setup()?;
     let Said { seconds, seed, binary, plant, only, .. } = said;
+    if command == "planted" {
+        return matrix::run_planted(&Matrix { binary, seed, only, postgres }, tell).await;
+    }
     if command == "matrix" {
         return matrix::run(&Matrix { binary, seed, only, postgres }, tell).await;
     }

@@ -3,6 +3,7 @@
 
 mod cases;
 mod nodes;
+mod planted;
 mod play;
 
 use std::collections::VecDeque;
@@ -89,7 +90,7 @@ async fn lane(
     let mut sum = Sum::default();
     while let Some((number, case)) = next() {
         let started = Instant::now();
-        let outcome = one(&template, &case, seed.wrapping_add(number)).await;
+        let outcome = one(&template, &case, seed.wrapping_add(number), None).await;
         let millis = started.elapsed().as_millis();
         match outcome {
             Ok(Outcome { figures, violations, kept }) => {
@@ -113,20 +114,22 @@ async fn lane(
     Ok(sum)
 }
 
+pub use planted::run as run_planted;
+
 struct Outcome {
     figures: Tally,
     violations: Vec<Violation>,
     kept: Option<PathBuf>,
 }
 
-async fn one(template: &Template, case: &Case, seed: u64) -> anyhow::Result<Outcome> {
+async fn one(template: &Template, case: &Case, seed: u64, plant: Option<&str>) -> anyhow::Result<Outcome> {
     let mut trial = match case.play {
         cases::Play::FirstStart => template.empty_trial(&case.file_name(), seed).await?,
         _ => template.trial(&case.file_name(), seed).await?,
     };
     let played = match &trial.store {
         Store::File(_) => play::play(case, &mut trial).await,
-        Store::Database(..) => nodes::play(case, &mut trial).await,
+        Store::Database(..) => nodes::play(case, &mut trial, plant).await,
     };
     played.with_context(|| format!("see {}", trial.dir.display()))?;
     let ledgers = trial.ledgers().await?;

@@ -125,6 +125,7 @@ impl Template {
             asked_count: 0,
             faults: Vec::new(),
             dead: Vec::new(),
+            plant: None,
             kept_since: None,
         })
     }
@@ -143,6 +144,8 @@ pub(crate) struct Trial {
     pub(crate) nodes: Vec<Node>,
     pub(crate) receiver: Receiver,
     pub(crate) scene: Arc<Scene>,
+    /// Mistakes that every server makes, beside what its settings say.
+    pub(crate) plant: Option<String>,
     /// Where retention was set short: messages from before may be gone.
     pub(crate) kept_since: Option<Micros>,
     seed: u64,
@@ -178,8 +181,10 @@ impl Trial {
         settings: &Settings,
     ) -> anyhow::Result<Option<Death>> {
         let url = self.store.url();
+        let plant = settings.plant.clone().or_else(|| self.plant.clone());
+        let settings = Settings { plant, ..settings.clone() };
         let here = &mut self.nodes[node];
-        if let Some(death) = here.start(&self.binary, url.as_deref(), settings).await? {
+        if let Some(death) = here.start(&self.binary, url.as_deref(), &settings).await? {
             here.down_since.get_or_insert(death.at);
             return Ok(Some(death));
         }

@@ -20,6 +20,8 @@ const PAUSE: Duration = Duration::from_secs(14);
 const AFTER_PAUSE: Micros = 5_000_000;
 /// When the first node is to stand still, as a share of the trial, so that each trial has one that does.
 const FIRST_PAUSE: f64 = 0.1;
+/// The same for a database that dies.
+const FIRST_OUTAGE: f64 = 0.7;
 /// When the standby takes over.
 const FAIL_OVER: f64 = 0.5;
 
@@ -81,8 +83,12 @@ pub(super) async fn run(crash: &Crash, setup: Setup) -> anyhow::Result<Outcome> 
             storm.fail_over().await?;
             failed_over = true;
         }
-        let is_time = storm.pauses == 0 && began.elapsed() > crash.lasts.mul_f64(FIRST_PAUSE);
-        let blow = if is_time { Blow::Pause } else { storm.next_blow() };
+        let past = |share| began.elapsed() > crash.lasts.mul_f64(share);
+        let blow = match () {
+            () if storm.pauses == 0 && past(FIRST_PAUSE) => Blow::Pause,
+            () if storm.outages == 0 && past(FIRST_OUTAGE) => Blow::Outage,
+            () => storm.next_blow(),
+        };
         storm.strike(blow).await?;
     }
     storm.calm().await?;

@@ -27,6 +27,8 @@ pub(super) enum Play {
     Panic,
     /// The database dies, so that nobody knows what came of the transactions under way.
     Outage,
+    /// Nothing goes wrong, for as long as nodes need to say a few times that they live.
+    Calm,
     /// The process stands still in place of an abort, is taken for dead, and goes on.
     Pause,
 }
@@ -46,6 +48,8 @@ impl Case {
             (Some((point, hit)), Play::Pause) => format!("{point}=pause@{hit}"),
             (Some((point, hit)), Play::FirstStart) => format!("first start, {point}=abort@{hit}"),
             (Some((point, hit)), _) => format!("{point}=abort@{hit}"),
+            (None, Play::Outage) => "PostgreSQL dies three times".to_owned(),
+            (None, Play::Calm) => "nothing goes wrong".to_owned(),
             (None, play) => format!("{play:?}, SIGKILL"),
         }
     }
@@ -135,6 +139,13 @@ pub(super) fn embedded() -> Vec<Case> {
     cases
 }
 
+/// Two nodes that nothing happens to.
+pub(super) const CALM: Case = Case { play: Play::Calm, at: None };
+/// Two nodes whose database dies again and again.
+pub(super) const OUTAGES: Case = Case { play: Play::Outage, at: None };
+/// A node that stands still while an answer to it is on its way.
+pub(super) const STANDS_STILL: Case = Case { play: Play::Pause, at: Some(("send.head_received", 20)) };
+
 /// Hits at which one of two nodes dies: more than one where the first is a node's own start.
 fn hits_over_postgres(point: &str) -> &'static [u64] {
     match point {
@@ -178,6 +189,7 @@ pub(super) fn over_postgres() -> Vec<Case> {
     for point in ["transaction.written", "transaction.committed"] {
         cases.extend([1, 2].map(|hit| Case { play: Play::FirstStart, at: Some((point, hit)) }));
     }
+    cases.extend([CALM, OUTAGES]);
     cases.extend(PAUSES.map(|at| Case { play: Play::Pause, at: Some(at) }));
     cases.extend(PANICS_OVER_POSTGRES.map(|at| Case { play: Play::Panic, at: Some(at) }));
     cases

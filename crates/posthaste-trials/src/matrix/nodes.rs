@@ -29,8 +29,15 @@ const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15);
 const AFTER_PAUSE: Micros = 5_000_000;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-pub(super) async fn play(case: &Case, trial: &mut Trial) -> anyhow::Result<()> {
+/// How often the database dies where nobody is to die of it.
+const OUTAGES: u32 = 3;
+/// How long a load goes on in which nothing goes wrong: a few beats.
+const CALM: Duration = Duration::from_secs(6);
+
+/// `plant`: mistakes that both nodes make.
+pub(super) async fn play(case: &Case, trial: &mut Trial, plant: Option<&str>) -> anyhow::Result<()> {
     let armed = Settings { fault: case.fault(), ..Settings::default() };
+    trial.plant = plant.map(str::to_owned);
     match case.play {
         Play::Load => load(trial, &armed).await?,
         Play::Recover => recover(trial, &armed).await?,
@@ -39,7 +46,9 @@ pub(super) async fn play(case: &Case, trial: &mut Trial) -> anyhow::Result<()> {
         Play::TakeOver => take_over(trial, &armed).await?,
         Play::Drain => drain(trial, &armed).await?,
         Play::Panic => panic(trial, &armed).await?,
+        Play::Outage if case.at.is_none() => outages(trial).await?,
         Play::Outage => outage(trial, &armed).await?,
+        Play::Calm => calm(trial).await?,
         Play::Pause => pause(trial, &armed).await?,
         other => bail!("{other:?} is not played with two nodes"),
     }
@@ -193,6 +202,27 @@ async fn outage(trial: &mut Trial, armed: &Settings) -> anyhow::Result<()> {
         }
     }
     bail!("the point was never hit")
+}
+
+async fn outages(trial: &mut Trial) -> anyhow::Result<()> {
+    both(trial, &Settings::default()).await?;
+    let load = trial.load(u64::MAX, PER_SECOND);
+    for round in 1..=OUTAGES as usize {
+        tokio::time::timeout(DEATH_MAX, trial.receiver.has_got(round * ARRIVED))
+            .await
+            .context("too few requests arrived")?;
+        let from = clock::now();
+        trial.store.crash().await?;
+        trial.note(What::Outage, from);
+    }
+    load.stop().await
+}
+
+async fn calm(trial: &mut Trial) -> anyhow::Result<()> {
+    both(trial, &Settings::default()).await?;
+    let load = trial.load(u64::MAX, PER_SECOND);
+    tokio::time::sleep(CALM).await;
+    load.stop().await
 }
 
 /// The first node stands still in the middle of something, the second one takes over, and the first one goes on.

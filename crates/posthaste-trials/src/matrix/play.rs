@@ -41,7 +41,7 @@ pub(super) async fn play(case: &Case, trial: &mut Trial) -> anyhow::Result<()> {
         Play::Unanswered => unanswered(trial).await?,
         Play::JustAnswered => just_answered(trial).await?,
         Play::Panic => panic(trial, &armed).await?,
-        Play::Outage | Play::Pause => bail!("{:?} is played with two nodes", case.play),
+        Play::Outage | Play::Calm | Play::Pause => bail!("{:?} is played with two nodes", case.play),
     }
     trial.drain().await?;
     trial.stop().await
