@@ -202,6 +202,6 @@ pub(crate) struct BenchArgs {
     pub(crate) database_url: Option<String>,
     /// Servers that share the database
     #[arg(long, default_value_t = 1, requires = "database_url", value_parser = clap::value_parser!(u32).range(1..=64),
-          conflicts_with_all = ["neighbours", "backlog"])]
+          conflicts_with = "backlog")]
     pub(crate) nodes: u32,
 }

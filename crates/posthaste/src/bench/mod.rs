@@ -6,6 +6,7 @@
 mod backlog;
 mod database;
 pub(crate) mod floor;
+mod fresh;
 mod load;
 mod neighbours;
 mod nodes;

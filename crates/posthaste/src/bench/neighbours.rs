@@ -2,7 +2,8 @@
 //!
 //! Three runs on fresh stores, with the same load on the 800: alone, beside the others, and alone again, since whatever
 //! else the machine does changes too. What is compared is the run between with the mean of the others. The load has a fixed rate,
-//! below what the machine can do: beyond it, whatever the others get is missing, fair or not.
+//! below what the machine can do: beyond it, whatever the others get is missing, fair or not. With several nodes the load
+//! goes to each in turn, and every endpoint has deliveries on every node.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -12,8 +13,9 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::fresh::FreshDatabase;
 use super::load::Load;
-use super::process::ServerProcess;
+use super::nodes::Nodes;
 use super::receiver::{self, Tally};
 use super::report::quantiles;
 use super::wire::Wire;
@@ -97,7 +99,9 @@ async fn measure(args: &BenchArgs, manners: &[Manner]) -> anyhow::Result<Measure
     let args = BenchArgs { messages, rate, ..args.clone() };
     let tally = Arc::new(Tally::new(messages, 1));
     let healthy = receiver::start(Arc::clone(&tally))?;
-    let server = ServerProcess::start(None, args.database_url.as_deref())?;
+    let fresh = FreshDatabase::beside(args.database_url.as_deref()).await?;
+    let nodes = Nodes::start(&BenchArgs { data_dir: None, database_url: fresh.url(), ..args.clone() })?;
+    let server = nodes.first();
     let apps: Vec<(String, String)> = present
         .iter()
         .map(|number| {
@@ -109,9 +113,9 @@ async fn measure(args: &BenchArgs, manners: &[Manner]) -> anyhow::Result<Measure
             (format!("app-{number}"), format!("http://{address}/{number}"))
         })
         .collect();
-    make_apps(&server, &apps).await?;
+    make_apps(server, &apps).await?;
     let names: Vec<String> = apps.into_iter().map(|(name, _)| name).collect();
-    let load = Load::messages(&server.url, server.token()?, &names, &args)?;
+    let load = Load::messages(&server.url, server.token()?, &names, &args)?.over(nodes.urls())?;
     let acks = load.run(Arc::clone(&tally)).await?;
     let at_healthy = |number: &u64| {
         let turn = usize::try_from(*number).unwrap_or(0) % present.len();
@@ -119,8 +123,9 @@ async fn measure(args: &BenchArgs, manners: &[Manner]) -> anyhow::Result<Measure
     };
     let expected = (0..messages).filter(at_healthy).count() as u64;
     wait_for_deliveries(&tally, expected).await;
-    let peak_mib = server.usage()?.peak_kib as f64 / 1024.0;
-    server.stop()?;
+    let peak_mib = nodes.usage()?.peak_kib as f64 / 1024.0;
+    nodes.stop()?;
+    fresh.drop().await?;
     Ok(Measured {
         per_second: tally.received_count() as f64 / (tally.span_micros().max(1) as f64 / 1e6),
         end_to_end_micros: quantiles(&tally.latencies_micros()),
