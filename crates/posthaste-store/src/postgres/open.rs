@@ -15,7 +15,7 @@ use super::nodes::{self, Heart};
 use super::shared::Shared;
 use super::statement::{execute, query, query_opt};
 use super::tls::Secure;
-use super::work::Work;
+use super::work::{TRIES_MAX, Work, is_lost};
 use super::writer::{WRITERS, Writer};
 use super::{PostgresOptions, PostgresStore};
 use crate::error::StoreError;
@@ -38,13 +38,14 @@ impl PostgresStore {
         let (config, secure) = configure(&options.url)?;
         let shared = Arc::new(Shared::new(Vault::new(&options.main_secret), options.dice));
         let pool = pool(&config, &secure, CONNECTIONS_MAX)?;
-        let work = Work::begin(&pool, &shared).await?;
-        work.be_patient().await?;
-        look_at_settings(&work, config.get_hosts().len()).await?;
-        migrate(&work).await?;
-        check_key(&work).await?;
-        count_backlog(&work).await?;
-        work.commit().await?;
+        let mut tries = 1;
+        while let Err(error) = prepare(&pool, &shared, config.get_hosts().len()).await {
+            // A pooler may hand out connections to a server that has died and is back.
+            if !is_lost(&error) || tries == TRIES_MAX {
+                return Err(error);
+            }
+            tries += 1;
+        }
         let writer = Writer::start(pool_of_writers(&config, &secure)?, &shared);
         let gate = Gate::start(&pool);
         let heart = Arc::new(Heart { pool: pool.clone(), shared: Arc::clone(&shared) });
@@ -54,6 +55,17 @@ impl PostgresStore {
         }
         Ok(Arc::new(Self { pool, writer, gate, shared, heart }))
     }
+}
+
+/// Makes the store what this version needs, and looks whether it is one for this node: again and again, it is the same.
+async fn prepare(pool: &Pool, shared: &Arc<Shared>, hosts_count: usize) -> Result<(), StoreError> {
+    let work = Work::begin(pool, shared).await?;
+    work.be_patient().await?;
+    look_at_settings(&work, hosts_count).await?;
+    migrate(&work).await?;
+    check_key(&work).await?;
+    count_backlog(&work).await?;
+    work.commit().await
 }
 
 fn unusable(why: impl std::fmt::Display) -> StoreError {
