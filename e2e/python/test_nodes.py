@@ -5,6 +5,8 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 from svix import api
@@ -217,6 +219,44 @@ def test_what_was_accepted_is_delivered_though_the_primary_died_and_its_standby_
         while not came.issuperset(numbers) and time.monotonic() - began < TAKEN_OVER_WITHIN_S:
             came = {json.loads(body)["n"] for _, _, body in receiver.got(1)}
         assert not set(numbers) - came, f"of {len(numbers)} accepted messages these are lost"
+        node.kill()
+    finally:
+        standby.close()
+        primary.close()
+
+
+def answered_within(node, app, seconds):
+    """Sends one message, with the same idempotency key each time; what is answered, if something is."""
+    body = json.dumps({"eventType": "a.b", "payload": {}}).encode()
+    headers = {"authorization": f"Bearer {node.token}", "content-type": "application/json", "idempotency-key": "once"}
+    request = urllib.request.Request(f"{node.url}/api/v1/app/{app.id}/msg", body, headers)
+    try:
+        return urllib.request.urlopen(request, timeout=seconds).status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+def test_what_only_the_primary_has_is_not_accepted_though_it_is_sent_again_after_a_crash(tmp_path, receiver):
+    primary = Cluster()
+    standby = Cluster(standby_of=primary)
+    try:
+        primary.waits_for_its_standbys()
+        node = Posthaste(tmp_path / "node", **SECRET | {"POSTHASTE_DATABASE_URL": primary.new_database(standby)})
+        app = app_with(client_of(node), receiver)
+        standby.stop()
+        assert answered_within(node, app, 2) is None, "it waits for the standby"
+        # What waited for the standby is there when the primary is back, and the standby never had it.
+        primary.stop()
+        primary.start()
+        answers = {answered_within(node, app, 3) for _ in range(3)}
+        assert answers <= {None, 503}, f"answered {answers}, and a failover would lose it"
+        standby.start()
+        began = time.monotonic()
+        while (answer := answered_within(node, app, DEADLINE_S)) != 202:
+            assert time.monotonic() - began < 2 * DEADLINE_S, f"answered {answer} though the standby is back"
+        receiver.got(1)
         node.kill()
     finally:
         standby.close()
