@@ -12,8 +12,8 @@ mod bug;
 pub use armed::{Action, Watch, arm, hit, plant, planted, watch};
 pub use bug::Bug;
 
-/// Every point: those that any server passes, and those of each store. A test holds these lists against the code.
-pub const POINTS: [&[&str]; 3] = [ANYWHERE, EMBEDDED, POSTGRES];
+/// Every point: those that any server passes, those of each store, and those between the two. A test holds these lists against the code.
+pub const POINTS: [&[&str]; 4] = [ANYWHERE, EMBEDDED, POSTGRES, IMPORT];
 
 /// Points in front of the store, by the step that they are in.
 pub const ANYWHERE: &[&str] = &[
@@ -102,6 +102,9 @@ pub const POSTGRES: &[&str] = &[
     "schema.half_applied",
     "schema.applied",
 ];
+
+/// Points on the way from the embedded store to PostgreSQL, which no server passes.
+pub const IMPORT: &[&str] = &["import.begun", "import.chunk_written", "import.chunk_committed", "import.checked"];
 
 /// Marks a point. Nothing without the feature `faults`.
 #[cfg(feature = "faults")]

@@ -49,6 +49,9 @@ pub enum StoreError {
     /// Another process serves from this store.
     #[error("another posthaste is serving from {0}: stop it first, or use another data directory")]
     InUse(String),
+    /// Only a part of another store was brought here so far.
+    #[error("the import into this database is not finished: run `posthaste import` until it says that it is")]
+    HalfImported,
     /// The main secret is not the one that the store was written with.
     #[error("POSTHASTE_MAIN_SECRET is not the one that this store was written with")]
     WrongMainSecret,

@@ -23,6 +23,7 @@ pub mod seal;
 pub mod source;
 pub mod sqlite;
 mod telling;
+pub mod transfer;
 
 pub use directory::Directory;
 pub use error::{ChangeError, StoreError};

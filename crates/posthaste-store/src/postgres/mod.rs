@@ -9,6 +9,7 @@ mod directory;
 mod enter;
 mod gate;
 mod history;
+pub(crate) mod import;
 mod intake;
 mod jobs;
 mod memo;

@@ -10,6 +10,7 @@ use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::connection::{Dialer, Pool};
 use super::gate::Gate;
+use super::import;
 use super::migrate::migrate;
 use super::nodes::{self, Heart};
 use super::shared::Shared;
@@ -64,6 +65,7 @@ async fn prepare(pool: &Pool, shared: &Arc<Shared>, hosts_count: usize) -> Resul
     look_at_settings(&work, hosts_count).await?;
     migrate(&work).await?;
     check_key(&work).await?;
+    import::refuse_unfinished(work.client()).await?;
     count_backlog(&work).await?;
     work.commit().await
 }
@@ -73,7 +75,7 @@ fn unusable(why: impl std::fmt::Display) -> StoreError {
 }
 
 /// Reads the URL. What libpq knows about certificates and this driver does not is taken out of it first.
-fn configure(url: &str) -> Result<(Config, Secure), StoreError> {
+pub(super) fn configure(url: &str) -> Result<(Config, Secure), StoreError> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let (mut kept, mut roots, mut verified) = (Vec::new(), None, false);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -100,7 +102,7 @@ fn configure(url: &str) -> Result<(Config, Secure), StoreError> {
     Ok((config, Secure::new(roots).map_err(unusable)?))
 }
 
-fn pool(config: &Config, secure: &Secure, connections: usize) -> Result<Pool, StoreError> {
+pub(super) fn pool(config: &Config, secure: &Secure, connections: usize) -> Result<Pool, StoreError> {
     let dialer = Dialer { config: config.clone(), secure: secure.clone() };
     let timeouts = Timeouts {
         wait: Some(CONNECTION_WAIT),
@@ -116,7 +118,7 @@ fn pool_of_writers(config: &Config, secure: &Secure) -> Result<Pool, StoreError>
 }
 
 /// What a message's durability rests on is PostgreSQL's own settings.
-async fn look_at_settings(work: &Work, hosts_count: usize) -> Result<(), StoreError> {
+pub(super) async fn look_at_settings(work: &Work, hosts_count: usize) -> Result<(), StoreError> {
     let sql = "SELECT current_setting('server_encoding'), current_setting('synchronous_commit'), \
                current_setting('fsync'), current_setting('synchronous_standby_names')";
     for row in query(work.client(), sql, &[]).await? {
@@ -144,7 +146,7 @@ async fn look_at_settings(work: &Work, hosts_count: usize) -> Result<(), StoreEr
     Ok(())
 }
 
-async fn check_key(work: &Work) -> Result<(), StoreError> {
+pub(super) async fn check_key(work: &Work) -> Result<(), StoreError> {
     let Shared { vault, dice, .. } = &*work.shared;
     let sealed = vault.seal(KEY_CHECK, b"key_check", &**dice).map_err(|_| StoreError::WrongMainSecret)?;
     let insert = "INSERT INTO setting (name, value) VALUES ('key_check', $1) ON CONFLICT (name) DO NOTHING";

@@ -3,6 +3,7 @@
 mod clock;
 pub mod copy;
 mod directory;
+pub(crate) mod export;
 mod files;
 mod health;
 mod history;

@@ -6,6 +6,7 @@
 )]
 
 mod cluster;
+mod import;
 mod nodes;
 mod plans;
 mod prepared;
