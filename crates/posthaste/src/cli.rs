@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Put a backup in the store's place, while no server runs
     Restore(RestoreArgs),
+    /// Move an embedded store to PostgreSQL, while neither is served: goes on where it was stopped, and checks every row
+    Import(ImportArgs),
     /// Bring the store to the schema of this version and end; `serve` does so too. Nodes still running are not in the way
     Migrate(SettingArgs),
     /// Ask a running server whether it is ready; exit 0 if it is, 7 if not
@@ -135,6 +137,24 @@ pub(crate) struct RestoreArgs {
     /// If there is a store already, put it aside; nothing of it is deleted
     #[arg(long)]
     pub(crate) replace: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The store to move, as sqlite: and its file or its data directory; it is only read
+    #[arg(long, value_name = "sqlite:PATH")]
+    pub(crate) from: String,
+    /// Count what would move, say what is in the way, and change nothing
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) dry_run: bool,
+    /// After an import: hold every row of both against each other once more, and change nothing
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod dev;
 mod healthcheck;
+mod import;
 mod migrate;
 mod restore;
 mod serve;
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => wiring::runtime()?.block_on(doctor::doctor(&args)),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
+        Command::Import(args) => wiring::runtime()?.block_on(import::import(&args)),
         Command::Migrate(args) => wiring::runtime()?.block_on(migrate::migrate(&args)),
         Command::Healthcheck(args) => wiring::runtime()?.block_on(healthcheck::healthcheck(&args.url)),
         Command::Config(args) => {

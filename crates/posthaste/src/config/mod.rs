@@ -99,17 +99,24 @@ fn check_database(url: &str, has_main_secret: bool) -> Result<(), ConfigError> {
 /// 2 for what whoever started us can mend, 1 for the rest.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     use posthaste_store::StoreError;
-    let store_says = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+    use posthaste_store::transfer::ImportError;
+    let import_says = error.chain().find_map(|cause| cause.downcast_ref::<ImportError>());
+    let store_says = match import_says {
+        Some(ImportError::Store(error)) => Some(error),
+        _ => error.chain().find_map(|cause| cause.downcast_ref::<StoreError>()),
+    };
     let is_theirs = matches!(
         store_says,
         Some(
             StoreError::Newer { .. }
                 | StoreError::InUse(_)
+                | StoreError::HalfImported
                 | StoreError::WrongMainSecret
                 | StoreError::NotAStore(_)
         )
     );
-    if is_theirs || error.downcast_ref::<ConfigError>().is_some() { 2 } else { 1 }
+    let is_refused = import_says.is_some_and(ImportError::is_refusal);
+    if is_theirs || is_refused || error.downcast_ref::<ConfigError>().is_some() { 2 } else { 1 }
 }
 
 impl Settings {
