@@ -60,6 +60,13 @@ class Cluster:
         hosts = ",".join(str(cluster.dir).replace("/", "%2F") for cluster in (self, *standbys))
         return f"postgres://postgres@{hosts}/{name}"
 
+    def answers(self, url, sql):
+        """What a database says to a statement, as text."""
+        command = [str(self.programs / "psql"), url, "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def close(self):
         if (self.dir / "data" / "postmaster.pid").exists():
             self.stop()

@@ -30,8 +30,14 @@ def kept(request, tmp_path, receivers):
 
 
 @pytest.fixture
-def opened(kept):
-    server = Posthaste(kept.database.parent, **SETTINGS)
+def start():
+    """Starts a server on a kept store."""
+    return lambda kept: Posthaste(kept.database.parent, **SETTINGS)
+
+
+@pytest.fixture
+def opened(kept, start):
+    server = start(kept)
     yield server
     server.stop()
 
@@ -75,12 +81,12 @@ def test_everything_in_it_is_read_as_it_was_written(kept, opened):
     assert kept.all("PRAGMA integrity_check") == [("ok",)]
 
 
-def test_what_waited_goes_out_signed_and_what_was_delivered_does_not(kept, receivers):
+def test_what_waited_goes_out_signed_and_what_was_delivered_does_not(kept, start, receivers):
     facts = kept.facts
     # An hour has passed since the first try.
     with sqlite3.connect(kept.database) as store:
         store.execute("UPDATE delivery SET due_at = due_at - 7200000000 WHERE state = 0")
-    server = Posthaste(kept.database.parent, **SETTINGS)
+    server = start(kept)
     for name in ("late", "hung"):
         [request] = receivers[name].got(1)
         assert verified(facts["secrets"][name], request) == facts["messages"][name]
