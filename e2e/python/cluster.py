@@ -3,16 +3,21 @@
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 
 import pytest
+
+import two_nodes
 
 PROGRAMS = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
 class Cluster:
     """A cluster that can be stopped and started again."""
+
+    SETTINGS = {"max_connections": 200}
 
     def __init__(self, standby_of=None):
         if not PROGRAMS:
@@ -24,7 +29,8 @@ class Cluster:
             self.run("pg_basebackup", "-D", "data", "-h", str(standby_of.dir), "-U", "postgres", "-R", "-c", "fast")
         else:
             self.run("initdb", "-D", "data", "-A", "trust", "-E", "UTF8", "--locale", "C", "-U", "postgres")
-        conf = f"listen_addresses = ''\nunix_socket_directories = '{self.dir}'\nmax_connections = 200\n"
+        settings = self.SETTINGS | {"listen_addresses": "", "unix_socket_directories": self.dir}
+        conf = "".join(f"{name} = '{value}'\n" for name, value in settings.items())
         self.run("tee", "-a", "data/postgresql.conf", input=conf)
         self.start()
         self.databases = 0
@@ -32,9 +38,7 @@ class Cluster:
     def run(self, program, *arguments, **options):
         """PostgreSQL refuses to run as root: then its own user runs it."""
         known = self.programs / program
-        command = [str(known) if known.exists() else program, *arguments]
-        if os.getuid() == 0:
-            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--", *command]
+        command = two_nodes.as_postgres([str(known) if known.exists() else program, *arguments])
         output = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         subprocess.run(command, cwd=self.dir, check=True, text=True, timeout=60, **output, **options)
 
@@ -71,3 +75,62 @@ class Cluster:
         if (self.dir / "data" / "postmaster.pid").exists():
             self.stop()
         shutil.rmtree(self.dir)
+
+
+class SessionCluster(Cluster):
+    """One for a whole run of tests, that nobody crashes: databases are copies of one that has the schema already."""
+
+    SETTINGS = {"max_connections": 500, "fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "1h"}
+    POOLER_PORT = 6432
+
+    def __init__(self, binary, store):
+        super().__init__()
+        (self.dir / "databases").mkdir()
+        pooled = store == "pooled"
+        self.environment = {
+            "POSTHASTE_BIN": two_nodes.__file__,
+            two_nodes.STORE: store,
+            two_nodes.REAL: os.path.abspath(binary),
+            two_nodes.CLUSTER: str(self.dir),
+            two_nodes.PORT: str(self.POOLER_PORT if pooled else 5432),
+        }
+        self.make_template(binary)
+        if pooled:
+            self.start_pooler()
+
+    def make_template(self, binary):
+        self.run("createdb", "-h", str(self.dir), "-U", "postgres", two_nodes.TEMPLATE)
+        url = f"postgres://postgres@{str(self.dir).replace('/', '%2F')}/{two_nodes.TEMPLATE}"
+        env = {"POSTHASTE_DATABASE_URL": url, "POSTHASTE_MAIN_SECRET": "any"}
+        subprocess.run([binary, "migrate"], env=os.environ | env, check=True, stdout=subprocess.DEVNULL, timeout=60)
+        # Each copy is opened with the secret of its own test.
+        sql = "DELETE FROM setting WHERE name = 'key_check'"
+        self.run("psql", "-h", str(self.dir), "-U", "postgres", "-d", two_nodes.TEMPLATE, "-c", sql)
+
+    def start_pooler(self):
+        """In transaction mode, and with few connections: who holds one without a transaction is soon found out."""
+        if not shutil.which("pgbouncer"):
+            raise SystemExit("PgBouncer is not installed (apt-get install pgbouncer)")
+        conf = f"""
+            [databases]
+            * = host={self.dir} user=postgres
+            [pgbouncer]
+            listen_addr =
+            unix_socket_dir = {self.dir}
+            listen_port = {self.POOLER_PORT}
+            auth_type = any
+            pool_mode = transaction
+            max_client_conn = 2000
+            default_pool_size = 10
+            server_idle_timeout = 5
+            pidfile = {self.dir}/pgbouncer.pid
+            logfile = {self.dir}/data/pgbouncer.log
+        """
+        (self.dir / "pgbouncer.ini").write_text("\n".join(line.strip() for line in conf.splitlines()))
+        self.run("pgbouncer", "-d", "pgbouncer.ini")
+
+    def close(self):
+        pid = self.dir / "pgbouncer.pid"
+        if pid.exists():
+            os.kill(int(pid.read_text()), signal.SIGTERM)
+        super().close()

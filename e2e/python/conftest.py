@@ -1,5 +1,6 @@
 """The vocabulary of the end-to-end tests: a running Posthaste, a receiver, and an SDK that talks to both."""
 
+import atexit
 import http.server
 import os
 import pathlib
@@ -9,8 +10,25 @@ import threading
 import pytest
 from svix import api
 
-BINARY = os.environ.get("POSTHASTE_BIN", "target/debug/posthaste")
+# What a running Posthaste is: one server on the embedded store (sqlite), two nodes on PostgreSQL (postgres), or the same
+# with PgBouncer between (pooled).
+STORE = os.environ.get("POSTHASTE_TEST_STORE", "sqlite")
+REAL_BINARY = os.environ.get("POSTHASTE_BIN", "target/debug/posthaste")
+BINARY = REAL_BINARY
 DEADLINE_S = 20
+
+if STORE != "sqlite":
+    from cluster import SessionCluster
+
+    session = SessionCluster(REAL_BINARY, STORE)
+    atexit.register(session.close)
+    os.environ.update({name: value for name, value in session.environment.items() if name != "POSTHASTE_BIN"})
+    BINARY = session.environment["POSTHASTE_BIN"]
+
+
+def embedded_only(reason):
+    """For what is about one process and its file."""
+    return pytest.mark.skipif(STORE != "sqlite", reason=reason)
 
 
 class Receiver:
