@@ -4,11 +4,14 @@ import atexit
 import http.server
 import os
 import pathlib
+import sqlite3
 import subprocess
 import threading
 
 import pytest
 from svix import api
+
+import two_nodes
 
 # What a running Posthaste is: one server on the embedded store (sqlite), two nodes on PostgreSQL (postgres), or the same
 # with PgBouncer between (pooled).
@@ -24,6 +27,9 @@ if STORE != "sqlite":
     atexit.register(session.close)
     os.environ.update({name: value for name, value in session.environment.items() if name != "POSTHASTE_BIN"})
     BINARY = session.environment["POSTHASTE_BIN"]
+
+# Among how many what is limited by each node for itself is divided.
+NODES = 1 if STORE == "sqlite" else two_nodes.NODES
 
 
 def embedded_only(reason):
@@ -146,6 +152,21 @@ class Posthaste:
 
     def new_token(self, environment="default"):
         return self.run("token", "create", "--env", environment).strip()
+
+    def tables(self, *apart):
+        """What every table holds, but for some of them."""
+        if STORE != "sqlite":
+            # Each node says that it lives, whatever it is asked.
+            return two_nodes.tables(self.data_dir, "node", *apart)
+        with sqlite3.connect(f"file:{self.data_dir}/posthaste.db?mode=ro", uri=True) as db:
+            tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            tables = [name for name in tables if name not in apart and not name.startswith("sqlite_")]
+            return {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+
+    def files(self):
+        """Every file in which it keeps something."""
+        places = [self.data_dir] if STORE == "sqlite" else [self.data_dir, *two_nodes.places(self.data_dir)]
+        return sorted(path for place in places for path in place.rglob("*") if path.is_file())
 
     def stop(self):
         self.process.terminate()

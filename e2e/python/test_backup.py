@@ -17,8 +17,9 @@ import urllib.parse
 import pytest
 from svix import api
 
-from conftest import BINARY, DEADLINE_S, Posthaste, Receiver
+from conftest import BINARY, DEADLINE_S, Posthaste, Receiver, embedded_only
 
+pytestmark = embedded_only("backup and restore are for the embedded store; for a database they name PostgreSQL's own programs")
 CLIENTS = 8
 # Acked before a backup may begin, and again while it runs.
 SOME = 300

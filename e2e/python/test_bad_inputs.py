@@ -4,7 +4,6 @@ import datetime
 import http.client
 import json
 import pathlib
-import sqlite3
 import urllib.parse
 
 import pytest
@@ -79,11 +78,7 @@ class World:
 
     def stored(self):
         """What every table holds, keys of repeated requests apart."""
-        uri = f"file:{self.posthaste.data_dir}/posthaste.db?mode=ro"
-        with sqlite3.connect(uri, uri=True) as db:
-            tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            tables = [name for name in tables if name != "idempotency" and not name.startswith("sqlite_")]
-            return {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+        return self.posthaste.tables("idempotency")
 
 
 def body_of(case):

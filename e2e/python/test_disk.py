@@ -17,11 +17,12 @@ import urllib.parse
 import pytest
 
 import conftest
-from conftest import DEADLINE_S, Receiver
+from conftest import DEADLINE_S, Receiver, embedded_only
 from disk import Disk
 from inbound import Source
 
 # From the instant at which the disk is back to the first `ready`; the promise is about a second.
+pytestmark = embedded_only("the disk below the embedded file: a database's disk is PostgreSQL's to look after")
 BACK_WITHIN_S = 3
 # Faults that come and go, and the dice that choose them. By hand: DISK_ROUNDS=500 DISK_SEED=7.
 ROUNDS = int(os.environ.get("DISK_ROUNDS", "8"))

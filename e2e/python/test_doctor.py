@@ -10,7 +10,10 @@ import urllib.parse
 import pytest
 from svix import api
 
-from conftest import BINARY, DEADLINE_S, Posthaste
+from conftest import BINARY, DEADLINE_S, Posthaste, embedded_only
+
+
+pytestmark = embedded_only("the doctor looks at the embedded store, and says so where there is a database")
 
 
 def doctor(data_dir, *more, **settings):

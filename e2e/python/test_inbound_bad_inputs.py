@@ -6,7 +6,6 @@ import hmac
 import json
 import pathlib
 import socket
-import sqlite3
 import time
 import urllib.parse
 
@@ -36,11 +35,7 @@ class World:
 
     def stored(self):
         """What every table holds that a request may not have touched."""
-        uri = f"file:{self.posthaste.data_dir}/posthaste.db?mode=ro"
-        with sqlite3.connect(uri, uri=True) as db:
-            tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            tables = [name for name in tables if name not in APART and not name.startswith("sqlite_")]
-            return {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+        return self.posthaste.tables(*APART)
 
     def raw(self, request, then=b""):
         """Sends bytes as they are, and the second part once something came back."""

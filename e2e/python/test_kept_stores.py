@@ -8,10 +8,11 @@ import subprocess
 import pytest
 import standardwebhooks
 
-from conftest import BINARY, Handler, Posthaste
+from conftest import BINARY, Handler, Posthaste, embedded_only
 from inbound import ask, call, github, made
 from kept_store import MAIN_SECRET, PROVIDER_SECRET, RECEIVERS, STORES, Kept, keyed
 
+pytestmark = embedded_only("files of the embedded store that earlier versions wrote")
 NAMES = sorted(path.stem for path in STORES.glob("*.sql"))
 SETTINGS = {"POSTHASTE_MAIN_SECRET": MAIN_SECRET, "POSTHASTE_RETENTION": "36500d"}
 

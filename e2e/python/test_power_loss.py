@@ -21,9 +21,10 @@ import urllib.parse
 import pytest
 
 import conftest
-from conftest import DEADLINE_S, Posthaste, Receiver
+from conftest import DEADLINE_S, Posthaste, Receiver, embedded_only
 from disk import Disk, Replay
 
+pytestmark = embedded_only("what the embedded file has synced: PostgreSQL has promises of its own")
 CUTS = int(os.environ.get("POWER_CUTS", "200"))
 SEED = int(os.environ.get("POWER_SEED", "1"))
 # A binary with bugs that can be planted: cargo build --features faults.

@@ -8,7 +8,7 @@ import urllib.parse
 
 import pytest
 
-from conftest import Posthaste
+from conftest import NODES, STORE, Posthaste
 from test_bad_inputs import World
 
 BLOCKED = "the target is not a public address, and is not allowed by name"
@@ -72,7 +72,8 @@ def test_what_was_stored_when_it_was_allowed_is_not_dialled_once_it_is_not_and_a
 ):
     proxies = {name: f"http://127.0.0.1:{canary.port}" for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")}
     everywhere = "127.0.0.0/8,::1,10.0.0.0/8,169.254.169.254,localhost"
-    posthaste = Posthaste(tmp_path, POSTHASTE_ALLOW_TARGETS=everywhere, POSTHASTE_RETRY_SCHEDULE="", **proxies)
+    settings = proxies | {"POSTHASTE_RETRY_SCHEDULE": "", "POSTHASTE_PUBLIC_URL": "https://hooks.example.test"}
+    posthaste = Posthaste(tmp_path, POSTHASTE_ALLOW_TARGETS=everywhere, **settings)
     ask = client(posthaste)
     ask("POST", "/api/v1/app", {"name": "A", "uid": "a"})
     ask("POST", "/ingest/api/v1/source", {"name": "S", "uid": "s", "type": "generic-webhook"})
@@ -125,8 +126,9 @@ def test_what_was_stored_when_it_was_allowed_is_not_dialled_once_it_is_not_and_a
     blocked = 0
     # Three for each target, one more from each recovery and for the source, and two for each that operators are told.
     for _ in range(2000):
-        found = re.findall(r'outcome="blocked_target"[^}]*} (\d+)', ask("GET", "/metrics")[1])
-        blocked = sum(map(int, found))
+        # Each node counts what it did, and each is asked in its turn.
+        metrics = "".join(ask("GET", "/metrics")[1] for _ in range(NODES))
+        blocked = sum(map(int, re.findall(r'outcome="blocked_target"[^}]*} (\d+)', metrics)))
         if blocked > 4 * len(targets):
             break
     posthaste.stop()
@@ -142,14 +144,16 @@ def test_our_own_address_is_no_target_though_its_network_is_allowed(tmp_path):
     ask = client(posthaste)
     ask("POST", "/api/v1/app", {"name": "A", "uid": "a"})
     port = urllib.parse.urlparse(posthaste.url).port
-    for url in (
-        f"http://127.0.0.1:{port}/api/v1/app",
-        f"http://2130706433:{port}/",
-        f"http://[::ffff:127.0.0.1]:{port}/",
-        f"http://localhost:{port}/in/x",
-        "http://hooks.example.test/in/x",
-        "http://HOOKS.example.test.:80/",
-    ):
+    own = ["http://hooks.example.test/in/x", "http://HOOKS.example.test.:80/"]
+    if STORE == "sqlite":
+        # Before several nodes there is a balancer, whose address only the public URL can name.
+        own += [
+            f"http://127.0.0.1:{port}/api/v1/app",
+            f"http://2130706433:{port}/",
+            f"http://[::ffff:127.0.0.1]:{port}/",
+            f"http://localhost:{port}/in/x",
+        ]
+    for url in own:
         status, answer = ask("POST", "/api/v1/app/a/endpoint", {"url": url})
         assert status == 422 and "our own" in answer["detail"][0]["msg"], (url, answer)
     posthaste.stop()

@@ -13,7 +13,7 @@ import pytest
 from svix import api
 
 import pebble
-from conftest import BINARY, DEADLINE_S, Posthaste, Receiver, wait_for_attempts
+from conftest import BINARY, DEADLINE_S, NODES, Posthaste, Receiver, embedded_only, wait_for_attempts
 
 NAME = "hooks.example"
 EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
@@ -140,7 +140,7 @@ def start(tmp_path):
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_https_is_served_with_the_chain_from_the_files(start, authority, version):
     server = start(*authority.issue("plain"))
-    assert server.url.startswith("https://127.0.0.1:")
+    assert server.url.startswith("https://")
     trust = authority.trust()
     trust.minimum_version = trust.maximum_version = version
     trust.set_alpn_protocols(["h2", "http/1.1"])
@@ -199,7 +199,8 @@ def test_files_that_cannot_be_served_change_nothing_and_are_complained_of_once(s
     server.put(*authority.issue("mended"))
     wait_until(lambda: server.serial(trust) != before, "the mended certificate is not shown")
     complaints = [line for line in server.said if "the certificate from before is still served" in line]
-    assert len(complaints) == 1, complaints
+    # Each node looks at the files for itself.
+    assert 1 <= len(complaints) <= NODES, complaints
 
 
 def test_an_expired_certificate_is_served_and_complained_of(start, authority):
@@ -289,6 +290,11 @@ class Certified(Server):
         return {path.name: path for path in (self.data_dir / "acme").rglob("*") if path.is_file()}
 
 
+asks_an_authority = embedded_only(
+    "each node would ask for a certificate of its own, and the authority's question may reach another node"
+)
+
+
 @pytest.fixture
 def certified(tmp_path):
     servers = []
@@ -303,6 +309,7 @@ def certified(tmp_path):
             server.stop()
 
 
+@asks_an_authority
 def test_a_certificate_is_asked_for_served_and_kept_over_a_restart(authorities, certified):
     authority = authorities()
     server = certified(authority)
@@ -325,6 +332,7 @@ def test_a_certificate_is_asked_for_served_and_kept_over_a_restart(authorities, 
     assert not any("asking" in line for line in server.said)
 
 
+@asks_an_authority
 def test_a_certificate_is_renewed_while_it_serves(authorities, certified):
     authority = authorities(life_s=9)
     server = certified(authority)
@@ -344,6 +352,7 @@ def test_a_certificate_is_renewed_while_it_serves(authorities, certified):
     assert "There are now 2 accounts" not in authority.log()
 
 
+@asks_an_authority
 def test_an_authority_that_is_away_or_has_forgotten_us_stops_nothing(authorities, certified):
     authority = authorities()
     server = certified(authority)
@@ -367,6 +376,7 @@ def test_an_authority_that_is_away_or_has_forgotten_us_stops_nothing(authorities
     assert any("the next try is in" in line for line in server.said)
 
 
+@asks_an_authority
 def test_a_name_that_cannot_be_proved_is_said_with_the_authoritys_words(authorities, certified):
     authority = authorities()
     authority.proof_port = pebble.free_port()  # where we listen, and it does not look
@@ -377,6 +387,7 @@ def test_a_name_that_cannot_be_proved_is_said_with_the_authoritys_words(authorit
     assert server.process.poll() is None
 
 
+@asks_an_authority
 def test_an_authority_whose_certificate_is_not_trusted_is_not_talked_to(authorities, certified):
     authority = authorities()
     server = certified(authority, POSTHASTE_ACME_ROOT_FILE="")
@@ -418,6 +429,8 @@ def test_a_receiver_of_an_authority_of_ones_own_is_reached_only_if_its_root_is_t
     told = {}
     for name, settings in (("stranger", {}), ("friend", {"POSTHASTE_TARGET_ROOT_FILE": str(authority.root)})):
         settings["POSTHASTE_ALLOW_TARGETS"] = "127.0.0.0/8,localhost,::1"
+        # Not localhost, which is the receiver's name here.
+        settings["POSTHASTE_PUBLIC_URL"] = "https://hooks.example"
         server = Posthaste(tmp_path / name, **settings)
         client = api.Svix(server.token, api.SvixOptions(server_url=server.url))
         app = client.application.create(api.ApplicationIn(name=name))

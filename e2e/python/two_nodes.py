@@ -11,7 +11,9 @@ As a program in the binary's place (the environment says which binary and which 
 """
 
 import itertools
+import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -78,6 +80,28 @@ def url_of(data_dir):
         pass
     place = os.environ[CLUSTER].replace("/", "%2F")
     return f"postgres://postgres@{place}:{os.environ[PORT]}/{database}"
+
+
+def tables(data_dir, *apart):
+    """What every table of a data directory's database holds, but for some of them, as text."""
+    # One statement, so that it is one moment.
+    sql = "SELECT json_object_agg(tablename, query_to_xml(format('SELECT * FROM %I t ORDER BY t::text', tablename), true, true, '')) \
+           FROM pg_tables WHERE schemaname = 'public'"
+    found = json.loads(psql(database_of(data_dir), sql))
+    return {name: text for name, text in found.items() if name not in apart}
+
+
+def places(data_dir):
+    """Where the nodes and the database of a data directory keep their files."""
+    database = database_of(data_dir)
+    sql = "SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = current_database()"
+    written = psql(database, "CHECKPOINT", sql).strip()
+    return [pathlib.Path(written), *(second_dir(data_dir, number) for number in range(1, NODES))]
+
+
+def second_dir(data_dir, number):
+    """The data directory of a node beside the first."""
+    return pathlib.Path(os.environ[CLUSTER], f"{database_of(data_dir)}-{number}")
 
 
 class Node:
@@ -205,8 +229,8 @@ def serve(arguments):
     arguments = without(arguments, "--listen", "--data-dir")
     nodes = []
     for number in range(NODES):
-        place = data_dir if number == 0 else os.path.join(os.environ[CLUSTER], f"{database_of(data_dir)}-{number}")
-        node = Node([*arguments, "--data-dir", place], env)
+        place = second_dir(data_dir, number) if number else data_dir
+        node = Node([*arguments, "--data-dir", str(place)], env)
         nodes.append(node)
         if node.address is None:
             for other in nodes[:-1]:
