@@ -25,6 +25,9 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 /// Refused requests that are explained and kept, per second and source, and how many at once. The rest are counted.
 const REFUSALS_PER_SECOND: u32 = 10;
 const REFUSALS_BURST: u32 = 50;
+/// Refusals, per second and source, and at once, before which the store is asked whether the source was changed elsewhere.
+const SECOND_LOOKS_PER_SECOND: u32 = 20;
+const SECOND_LOOKS_BURST: u32 = 50;
 
 /// A source, ready for requests.
 pub(crate) struct Prepared {
@@ -35,6 +38,7 @@ pub(crate) struct Prepared {
     pub(crate) throttle: Option<Throttle>,
     pub(crate) refusals: Throttle,
     pub(crate) explains: Throttle,
+    second_looks: Throttle,
     pub(crate) published: Published,
     pub(crate) under_way: UnderWay,
 }
@@ -57,6 +61,7 @@ impl Prepared {
             throttle: rate.map(|rate| Throttle::new(rate, rate)),
             refusals: Throttle::new(REFUSALS_PER_SECOND, REFUSALS_BURST),
             explains: Throttle::new(REFUSALS_PER_SECOND, REFUSALS_BURST),
+            second_looks: Throttle::new(SECOND_LOOKS_PER_SECOND, SECOND_LOOKS_BURST),
             source,
             published: Published::default(),
             under_way: UnderWay::default(),
@@ -76,7 +81,8 @@ struct Kept {
 pub(crate) struct Doors(Mutex<HashMap<[u8; 32], Kept>>);
 
 impl Doors {
-    /// The source behind a door. A change by this process counts at once, one by another within a second.
+    /// The source behind a door. A change by this process counts at once, one by another within a second; what is
+    /// refused meanwhile is looked at again.
     pub(crate) async fn open(
         &self,
         state: &ApiState,
@@ -84,9 +90,35 @@ impl Doors {
         now: Timestamp,
     ) -> Result<Option<Arc<Prepared>>, StoreError> {
         let changes = state.sources.source_changes();
-        if let Some(prepared) = self.fresh(&hash, changes, now) {
-            return Ok(Some(prepared));
+        match self.fresh(&hash, changes, now) {
+            Some(prepared) => Ok(Some(prepared)),
+            None => self.read(state, hash, changes, now).await,
         }
+    }
+
+    /// The source behind a door as the store has it, if that is not what a request was `refused` by: another process may
+    /// have changed it just now. A flood of refusals does not get through to the store.
+    pub(crate) async fn changed(
+        &self,
+        state: &ApiState,
+        hash: [u8; 32],
+        refused: &Prepared,
+        now: Timestamp,
+    ) -> Option<Arc<Prepared>> {
+        refused.second_looks.take(now).ok()?;
+        let changes = state.sources.source_changes();
+        // If it cannot be read, or is there no more, the refusal stands.
+        let read = self.read(state, hash, changes, now).await.ok()??;
+        (read.source != refused.source).then_some(read)
+    }
+
+    async fn read(
+        &self,
+        state: &ApiState,
+        hash: [u8; 32],
+        changes: u64,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Prepared>>, StoreError> {
         let found = state.sources.door(hash, now).await?;
         // Nobody knocks at a source that makes its messages itself.
         let Some((environment, source)) = found.filter(|(_, source)| source.provider != cron::PROVIDER)

@@ -51,10 +51,30 @@ const MESSAGE: HeaderName = HeaderName::from_static("posthaste-message");
 /// Everything about a request but its body.
 struct Knock {
     state: Shared,
+    door: [u8; 32],
     prepared: Arc<Prepared>,
     parts: Parts,
     url: String,
     remote: Option<IpAddr>,
+}
+
+/// What becomes of a request.
+enum Judged {
+    Answered(Response),
+    Refused(Refused),
+    /// It has a method that the source does not take.
+    OtherMethod(Response),
+}
+
+impl Judged {
+    /// With which status it is refused, if it is.
+    fn refusal(&self) -> Option<StatusCode> {
+        match self {
+            Self::Answered(_) => None,
+            Self::Refused(refused) => Some(refused.status),
+            Self::OtherMethod(response) => Some(response.status()),
+        }
+    }
 }
 
 pub(crate) async fn knock(
@@ -63,7 +83,8 @@ pub(crate) async fn knock(
     request: Request,
 ) -> Response {
     let Some(door) = Door::parse(&door) else { return unknown() };
-    let prepared = match state.doors.open(&state, door.hash(), state.clock.now()).await {
+    let door = door.hash();
+    let prepared = match state.doors.open(&state, door, state.clock.now()).await {
         Ok(Some(prepared)) => prepared,
         Ok(None) => return unknown(),
         Err(error) => return ApiError::from(error).into_response(),
@@ -73,7 +94,7 @@ pub(crate) async fn knock(
     let url = format!("{}{target}", state.settings.public_url);
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let remote = client(peer, &parts.headers, &state.settings.trusted_proxies);
-    Arc::new(Knock { state, prepared, parts, url, remote }).answer(body).await
+    Arc::new(Knock { state, door, prepared, parts, url, remote }).answer(body).await
 }
 
 /// The same for every door that is none: nobody learns which ones are.
@@ -82,9 +103,12 @@ fn unknown() -> Response {
 }
 
 impl Knock {
-    async fn answer(self: Arc<Self>, body: Body) -> Response {
+    async fn answer(mut self: Arc<Self>, body: Body) -> Response {
         if let Err(refused) = self.admit() {
-            return self.refuse(refused, Bytes::new());
+            match self.second_look(refused.status).await {
+                Some(anew) if anew.admit().is_ok() => self = anew,
+                _ => return self.refuse(refused, Bytes::new()),
+            }
         }
         let limit = usize::try_from(self.prepared.source.rules.body_bytes_max).unwrap_or(usize::MAX);
         // The room is given back with the body.
@@ -94,17 +118,16 @@ impl Knock {
             Err(Unread::Failed(error)) => return self.refuse_unread(error),
         };
         let body = held.body.clone();
-        if let Some(outcome) = self.shake(&body).await {
-            return match outcome {
-                Ok(answer) => response(answer),
-                Err(refused) => self.refuse(refused, body),
-            };
+        let mut judged = self.judge(&body).await;
+        if let Some(status) = judged.refusal()
+            && let Some(anew) = self.second_look(status).await
+        {
+            self = anew;
+            judged = self.judge(&body).await;
         }
-        if let Some(response) = self.other_method() {
-            return response;
-        }
-        match self.take(&body).await {
-            Ok(response) => {
+        match judged {
+            Judged::Refused(refused) => self.refuse(refused, body),
+            Judged::Answered(response) | Judged::OtherMethod(response) => {
                 let delay = self.prepared.source.rules.answer.delay;
                 if !delay.is_zero() && response.headers().contains_key(MESSAGE) {
                     // Nobody needs it any more while the answer is held back.
@@ -113,8 +136,30 @@ impl Knock {
                 }
                 response
             }
-            Err(refused) => self.refuse(refused, body),
         }
+    }
+
+    async fn judge(self: &Arc<Self>, body: &Bytes) -> Judged {
+        if let Some(outcome) = self.shake(body).await {
+            return outcome.map_or_else(Judged::Refused, |answer| Judged::Answered(response(answer)));
+        }
+        if let Some(response) = self.other_method() {
+            return Judged::OtherMethod(response);
+        }
+        self.take(body).await.map_or_else(Judged::Refused, Judged::Answered)
+    }
+
+    /// The same request before the source as it is now, if that is no longer what refused it. Many a provider takes a
+    /// refusal as the last word; what says that it should come back needs no second look.
+    async fn second_look(&self, refused: StatusCode) -> Option<Arc<Self>> {
+        if !refused.is_client_error() || refused == StatusCode::TOO_MANY_REQUESTS {
+            return None;
+        }
+        let (state, now) = (&self.state, self.state.clock.now());
+        let prepared = state.doors.changed(state, self.door, &self.prepared, now).await?;
+        let (parts, url) = (self.parts.clone(), self.url.clone());
+        let state = Shared::clone(state);
+        Some(Arc::new(Self { state, door: self.door, prepared, parts, url, remote: self.remote }))
     }
 
     /// Who may knock, and how often.

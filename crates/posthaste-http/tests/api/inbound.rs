@@ -277,6 +277,43 @@ async fn more_requests_a_second_than_allowed_are_told_when_to_come_back() {
     assert_eq!(source.sends(b"{}", "3").await.status(), StatusCode::OK);
 }
 
+/// A source, its door as another process remembers it, and what its provider sends next.
+async fn changed_elsewhere(seed: u64, change: Value) -> (Source, Posthaste) {
+    let source = Source::github(seed, json!({ "allowedNetworks": ["203.0.113.0/24"] })).await;
+    let other = source.posthaste.beside();
+    let known = source.request(b"{}", "1").extension(Peer("203.0.113.7".parse::<IpAddr>().unwrap()));
+    let answer = other.ask(known.body(Body::from("{}")).unwrap()).await;
+    assert_eq!(answer.status(), StatusCode::OK, "it knows the source from now on");
+    source.change(change).await;
+    (source, other)
+}
+
+#[tokio::test]
+async fn what_another_process_allowed_just_now_is_not_refused_from_memory() {
+    let anyone = json!({ "allowedNetworks": [] });
+    let (source, other) = changed_elsewhere(320, anyone).await;
+    let request = source.request(b"{}", "2").extension(Peer("198.51.100.1".parse::<IpAddr>().unwrap()));
+    assert_eq!(other.ask(request.body(Body::from("{}")).unwrap()).await.status(), StatusCode::OK);
+
+    let another = json!({ "allowedNetworks": [], "config": { "secret": "changed" }, "methods": ["PUT"] });
+    let (source, other) = changed_elsewhere(321, another).await;
+    let mut request = source.request(b"{}", "2").method("PUT");
+    let signed = signature("changed", b"{}").parse().unwrap();
+    request.headers_mut().unwrap().insert("x-hub-signature-256", signed);
+    assert_eq!(other.ask(request.body(Body::from("{}")).unwrap()).await.status(), StatusCode::OK);
+    assert_eq!(source.kept().await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_refused_by_the_source_as_it_is_now_is_refused_once() {
+    let (source, other) = changed_elsewhere(322, json!({ "allowedNetworks": [], "name": "B" })).await;
+    let mut request = source.request(b"{}", "2");
+    request.headers_mut().unwrap().insert("x-hub-signature-256", "sha256=00".parse().unwrap());
+    let refused = other.ask(request.body(Body::from("{}")).unwrap()).await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(source.log(1).await.len(), 1);
+}
+
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_whole_and_never_cut() {
     let source = Source::github(311, json!({ "bodyBytesMax": 100 })).await;

@@ -105,14 +105,30 @@ impl Posthaste {
         let unique: [u8; 4] = roll(&*dice);
         let dir = std::env::temp_dir().join(format!("posthaste-api-{}-{unique:02x?}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
+        let clock = Arc::new(TestClock::at(Timestamp::from_secs(1_790_000_000)));
+        Self::on(dir, clock, dice, token_rate, true)
+    }
+
+    /// Another process on the same store, at the same time: nobody tells it what this one changes.
+    pub(crate) fn beside(&self) -> Self {
+        let (clock, dice) = (Arc::clone(&self.clock), Arc::clone(&self.dice));
+        Self::on(self.dir.clone(), clock, dice, None, false)
+    }
+
+    fn on(
+        dir: PathBuf,
+        clock: Arc<TestClock>,
+        dice: Arc<TestDice>,
+        token_rate: Option<NonZeroU32>,
+        serving: bool,
+    ) -> Self {
         let options = SqliteOptions {
             path: dir.join("posthaste.db"),
             main_secret: "main".to_owned().into(),
             dice: dice.clone(),
-            serving: true,
+            serving,
         };
         let store = SqliteStore::open(options).unwrap();
-        let clock = Arc::new(TestClock::at(Timestamp::from_secs(1_790_000_000)));
         let names = Arc::new(Names::default());
         let published = Arc::new(Published::default());
         let mut registry = Registry::default();
