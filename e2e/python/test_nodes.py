@@ -12,7 +12,7 @@ import pytest
 from svix import api
 
 from cluster import Cluster
-from conftest import BINARY, DEADLINE_S, Posthaste, Receiver
+from conftest import BINARY, DEADLINE_S, STORE, Posthaste, Receiver
 
 TAKEN_OVER_WITHIN_S = 15
 BACK_WITHIN_S = 5
@@ -38,7 +38,7 @@ class Holding(Receiver):
 
 @pytest.fixture(scope="module")
 def cluster():
-    cluster = Cluster()
+    cluster = Cluster(pooled=STORE == "pooled")
     yield cluster
     cluster.close()
 
