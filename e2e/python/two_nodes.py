@@ -239,9 +239,17 @@ def serve(arguments):
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: [node.process.send_signal(number) for node in nodes])
     threading.Thread(target=Balancer(listener, nodes).run, daemon=True).start()
+    threading.Thread(target=leave_with_the_cluster, daemon=True).start()
     announced = re.sub(r"listening on \S+", f"listening on {url}", nodes[0].announced)
     say(announced.encode())
     return max(node.process.wait() for node in nodes)
+
+
+def leave_with_the_cluster():
+    """Whoever started us and forgot to end us has ended, and its cluster with it."""
+    while os.path.exists(os.environ[CLUSTER]):
+        threading.Event().wait(1)
+    os._exit(1)
 
 
 def pass_through(arguments):
