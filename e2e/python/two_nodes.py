@@ -85,8 +85,8 @@ def url_of(data_dir):
 def tables(data_dir, *apart):
     """What every table of a data directory's database holds, but for some of them, as text."""
     # One statement, so that it is one moment.
-    sql = "SELECT json_object_agg(tablename, query_to_xml(format('SELECT * FROM %I t ORDER BY t::text', tablename), true, true, '')) \
-           FROM pg_tables WHERE schemaname = 'public'"
+    rows = "query_to_xml(format('SELECT * FROM %I t ORDER BY t::text', tablename), true, true, '')"
+    sql = f"SELECT json_object_agg(tablename, {rows}) FROM pg_tables WHERE schemaname = 'public'"
     found = json.loads(psql(database_of(data_dir), sql))
     return {name: text for name, text in found.items() if name not in apart}
 
