@@ -177,9 +177,9 @@ class Balancer:
             return
         for end in (client, node):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        back = threading.Thread(target=pump, args=(node, client), daemon=True)
+        back = threading.Thread(target=answer, args=(node, client), daemon=True)
         back.start()
-        pump(client, node, first=one_request)
+        ask(client, node)
         back.join()
         client.close()
         node.close()
@@ -193,21 +193,41 @@ def one_request(data):
     return head + b"\r\nconnection: close" + end + rest
 
 
-def pump(source, target, first=bytes):
-    """Moves bytes until there are no more, and says so."""
-    change = first
+def ask(client, node):
+    """Moves what the client sends. A node that has heard enough answers and closes: the rest goes nowhere."""
+    change, listens = one_request, True
     try:
-        while data := source.recv(CHUNK):
-            target.sendall(change(data))
+        while data := client.recv(CHUNK):
+            if listens:
+                try:
+                    node.sendall(change(data))
+                except OSError:
+                    listens = False
             change = bytes
-        target.shutdown(socket.SHUT_WR)
+        node.shutdown(socket.SHUT_WR)
     except OSError:
-        # One side is gone: nobody waits for the rest.
-        for end in (source, target):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        # Nobody waits for an answer.
+        hang_up(node)
+
+
+def answer(node, client):
+    """Moves what the node sends, and ends when it does."""
+    try:
+        while data := node.recv(CHUNK):
+            client.sendall(data)
+    except OSError:
+        pass
+    try:
+        client.shutdown(socket.SHUT_WR)
+    except OSError:
+        hang_up(client)
+
+
+def hang_up(end):
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
 
 
 def serve(arguments):
