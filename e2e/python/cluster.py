@@ -61,7 +61,10 @@ class Cluster:
             self.run("psql", "-h", str(self.dir), "-U", "postgres", "-c", sql)
 
     def start_pooler(self):
-        """In transaction mode, and with few connections: who needs one for longer than a transaction is soon found out."""
+        """In transaction mode, and with few connections: who needs one for longer than a transaction is soon found out.
+
+        While PostgreSQL is away it would hold what it is asked for two minutes: as operating.md says, it must not.
+        """
         if not shutil.which("pgbouncer"):
             raise SystemExit("PgBouncer is not installed (apt-get install pgbouncer)")
         conf = f"""
@@ -77,6 +80,7 @@ class Cluster:
             default_pool_size = 10
             server_idle_timeout = 5
             server_login_retry = 1
+            query_wait_timeout = 3
             pidfile = {self.dir}/pgbouncer.pid
             logfile = {self.dir}/data/pgbouncer.log
         """
