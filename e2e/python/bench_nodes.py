@@ -29,7 +29,7 @@ def main():
             said = measure(cluster, nodes)
             database, latency = said["database"], said["delivery_ms"]
             together = said["cpu_us_per_delivery"] + database["cpu_us_per_delivery"]
-            commit = said["deliveries_per_second"] and said["messages"] * said["fanout"] / database["commits"]
+            commit = said["deliveries_per_second"] and said["messages"] * said["fanout"] / database["transactions"]
             print(f"{nodes:5}  {said['deliveries_per_second']:11.0f}  {said['cpu_us_per_delivery']:9.1f}  "
                   f"{database['cpu_us_per_delivery']:13.1f}  {together:8.1f}  {latency['p50']:6.1f}  {latency['p99']:6.1f}  "
                   f"{said['lost']:4}  {said['duplicated']:5}  {database['log_bytes_per_delivery']:9.0f}  {commit:6.1f}",

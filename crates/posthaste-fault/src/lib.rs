@@ -104,7 +104,8 @@ pub const POSTGRES: &[&str] = &[
 ];
 
 /// Points on the way from the embedded store to PostgreSQL, which no server passes.
-pub const IMPORT: &[&str] = &["import.begun", "import.chunk_written", "import.chunk_committed", "import.checked"];
+pub const IMPORT: &[&str] =
+    &["import.begun", "import.chunk_written", "import.chunk_committed", "import.checked"];
 
 /// Marks a point. Nothing without the feature `faults`.
 #[cfg(feature = "faults")]

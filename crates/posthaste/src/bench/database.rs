@@ -1,77 +1,16 @@
 //! What a measurement asks of PostgreSQL: CPU time of its processes, its log, its rows and their room.
 
-use std::ops::Sub;
 use std::path::Path;
 
-use anyhow::Context as _;
+use posthaste_store::postgres::{Counted, Gauge};
 use serde_json::{Value, json};
-use tokio_postgres::{Client, NoTls};
 
 use super::process::cpu_micros;
 
-/// A connection of the measurement's own.
-pub(super) struct Database(Client);
-
-/// Readings of PostgreSQL's own counters, or what lies between two.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Counted {
-    wal_bytes: i64,
-    commits: i64,
-    inserted: i64,
-    updated: i64,
-    deleted: i64,
-    table_bytes: i64,
-    index_bytes: i64,
-}
-
-impl Sub for Counted {
-    type Output = Self;
-
-    fn sub(self, earlier: Self) -> Self {
-        Self {
-            wal_bytes: self.wal_bytes - earlier.wal_bytes,
-            commits: self.commits - earlier.commits,
-            inserted: self.inserted - earlier.inserted,
-            updated: self.updated - earlier.updated,
-            deleted: self.deleted - earlier.deleted,
-            table_bytes: self.table_bytes - earlier.table_bytes,
-            index_bytes: self.index_bytes - earlier.index_bytes,
-        }
-    }
-}
-
-impl Database {
-    pub(super) async fn connect(url: &str) -> anyhow::Result<Self> {
-        let connected = tokio_postgres::connect(url, NoTls).await;
-        let (client, connection) = connected.context("the measurement's own connection to PostgreSQL")?;
-        tokio::spawn(connection);
-        Ok(Self(client))
-    }
-
-    /// CPU time that all of PostgreSQL's processes have used; `None` if they are not on this machine.
-    pub(super) async fn cpu_micros(&self) -> anyhow::Result<Option<u64>> {
-        let backend: i32 = self.0.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?;
-        Ok(parent_of(&backend.to_string()).and_then(|postmaster| family_micros(&postmaster)))
-    }
-
-    /// Backends tell their counts when they end at the latest: to be read before the servers start and after they stopped.
-    pub(super) async fn counted(&self) -> anyhow::Result<Counted> {
-        let sql = "SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint, \
-             (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()), \
-             coalesce(sum(n_tup_ins), 0)::bigint, coalesce(sum(n_tup_upd), 0)::bigint, \
-             coalesce(sum(n_tup_del), 0)::bigint, coalesce(sum(pg_table_size(relid)), 0)::bigint, \
-             coalesce(sum(pg_indexes_size(relid)), 0)::bigint FROM pg_stat_user_tables";
-        let row = self.0.query_one(sql, &[]).await?;
-        Ok(Counted {
-            wal_bytes: row.try_get(0)?,
-            commits: row.try_get(1)?,
-            inserted: row.try_get(2)?,
-            updated: row.try_get(3)?,
-            deleted: row.try_get(4)?,
-            table_bytes: row.try_get(5)?,
-            index_bytes: row.try_get(6)?,
-        })
-    }
+/// CPU time that all of PostgreSQL's processes have used; `None` if they are not on this machine.
+pub(super) async fn all_micros(gauge: &Gauge) -> anyhow::Result<Option<u64>> {
+    let backend = gauge.backend().await?.to_string();
+    Ok(parent_of(&backend).and_then(|postmaster| family_micros(&postmaster)))
 }
 
 /// What one run cost PostgreSQL.
@@ -88,8 +27,7 @@ impl Spent {
             Some(micros) => format!("{:.1} µs a delivery", micros as f64 / count),
             None => "not on this machine".to_owned(),
         };
-        let Counted { wal_bytes, commits, inserted, updated, deleted, table_bytes, index_bytes } =
-            self.counted;
+        let counted = self.counted;
         let each = |number: i64| number as f64 / count;
         [
             ("database", cpu),
@@ -97,19 +35,19 @@ impl Spent {
                 "writes",
                 format!(
                     "{:.0} bytes of log, {:.2} rows inserted, {:.2} updated, {:.2} deleted a delivery; {:.1} deliveries a transaction",
-                    each(wal_bytes),
-                    each(inserted),
-                    each(updated),
-                    each(deleted),
-                    count / commits.max(1) as f64
+                    each(counted.log_bytes),
+                    each(counted.inserted_count),
+                    each(counted.updated_count),
+                    each(counted.deleted_count),
+                    count / counted.transactions_count.max(1) as f64
                 ),
             ),
             (
                 "disk",
                 format!(
                     "{:.0} bytes of tables, {:.0} of indexes a delivery",
-                    each(table_bytes),
-                    each(index_bytes)
+                    each(counted.table_bytes),
+                    each(counted.index_bytes)
                 ),
             ),
         ]
@@ -119,11 +57,11 @@ impl Spent {
         let each = |number: i64| (number as f64 / count * 100.0).round() / 100.0;
         json!({
             "cpu_us_per_delivery": self.cpu_micros.map(|micros| (micros as f64 / count * 10.0).round() / 10.0),
-            "log_bytes_per_delivery": each(self.counted.wal_bytes),
-            "rows_inserted_per_delivery": each(self.counted.inserted),
-            "rows_updated_per_delivery": each(self.counted.updated),
-            "rows_deleted_per_delivery": each(self.counted.deleted),
-            "commits": self.counted.commits,
+            "log_bytes_per_delivery": each(self.counted.log_bytes),
+            "rows_inserted_per_delivery": each(self.counted.inserted_count),
+            "rows_updated_per_delivery": each(self.counted.updated_count),
+            "rows_deleted_per_delivery": each(self.counted.deleted_count),
+            "transactions": self.counted.transactions_count,
             "table_bytes_per_delivery": each(self.counted.table_bytes),
             "index_bytes_per_delivery": each(self.counted.index_bytes),
         })

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use posthaste_core::dice::roll;
-use tokio_postgres::NoTls;
+use posthaste_store::postgres::Gauge;
 
 use crate::system::SystemDice;
 
@@ -41,10 +41,8 @@ fn with_database(url: &str, name: &str) -> String {
 }
 
 async fn execute(url: &str, sql: &str) -> anyhow::Result<()> {
-    let connected = tokio_postgres::connect(url, NoTls).await;
-    let (client, connection) = connected.context("the measurement's own connection to PostgreSQL")?;
-    tokio::spawn(connection);
-    client.batch_execute(sql).await.with_context(|| format!("PostgreSQL refused: {sql}"))
+    let gauge = Gauge::connect(url).await.context("the measurement's own connection")?;
+    gauge.execute(sql).await.with_context(|| format!("PostgreSQL refused: {sql}"))
 }
 
 #[cfg(test)]

@@ -22,12 +22,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use posthaste_core::dice::roll;
+use posthaste_store::postgres::Gauge;
 
 use crate::call::Caller;
 use crate::cli::BenchArgs;
 use crate::system::SystemDice;
 use crate::telemetry::{print_line, tell};
-use database::{Database, Spent};
+use database::Spent;
 use load::Load;
 use nodes::Nodes;
 use process::{ServerProcess, Usage};
@@ -50,7 +51,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let tally = Arc::new(Tally::new(args.messages, args.fanout));
     let receiver = receiver::start(Arc::clone(&tally))?;
     let database = match &args.database_url {
-        Some(url) => Some(Database::connect(url).await?),
+        Some(url) => Some(Gauge::connect(url).await.context("the measurement's own connection")?),
         None => None,
     };
     let nodes = Nodes::start(&args)?;
@@ -87,14 +88,14 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn database_cpu(database: Option<&Database>) -> anyhow::Result<Option<u64>> {
+async fn database_cpu(database: Option<&Gauge>) -> anyhow::Result<Option<u64>> {
     match database {
-        Some(database) => database.cpu_micros().await,
+        Some(gauge) => database::all_micros(gauge).await,
         None => Ok(None),
     }
 }
 
-async fn reading(database: Option<&Database>) -> anyhow::Result<Option<Spent>> {
+async fn reading(database: Option<&Gauge>) -> anyhow::Result<Option<Spent>> {
     let cpu_micros = database_cpu(database).await?;
     match database {
         Some(database) => Ok(Some(Spent { cpu_micros, counted: database.counted().await? })),
