@@ -8,6 +8,7 @@
 pub mod app;
 pub mod attempt;
 pub mod cron;
+pub mod day;
 pub mod delivery;
 pub mod dice;
 pub mod endpoint;
