@@ -47,7 +47,7 @@ impl Day {
         Timestamp::from_secs((i64::from(self.0) + 1) * SECS)
     }
 
-    /// The first id of this day, and the first id behind it; [`Id::MAX`] if there is none.
+    /// The first id of this day, and the first id behind it; [`Id::MAX`], which names nothing, if there is none.
     pub fn ids<K: Kind>(self) -> (Id<K>, Id<K>) {
         let until = if self.ends() > Id::<K>::MAX.made_at() { Id::MAX } else { Id::first_at(self.ends()) };
         (Id::first_at(self.begins()), until)
