@@ -143,8 +143,9 @@ pub(super) async fn step(work: &mut Work, now: Timestamp) -> Result<Option<Job>,
     let Some(row) = query_opt(work.client(), &sql, &[]).await? else { return Ok(None) };
     let mut job = read_job(&row)?;
     let next: MessageId = rows::id(&row, 11)?;
+    // Locked, so that retention does not take them meanwhile.
     let sql = "SELECT message FROM delivery WHERE state = 3 AND endpoint = $1 AND message > $2 AND message < $3 \
-               ORDER BY message LIMIT $4";
+               ORDER BY message LIMIT $4 FOR UPDATE";
     let until = MessageId::first_at(job.until);
     let limit = i64::from(JOB_STEP_ROWS);
     let values: [&dyn Value; 4] = [&bytes(&job.endpoint), &bytes(&next), &bytes(&until), &limit];
