@@ -57,6 +57,9 @@ values! {
 }
 
 /// Text as PostgreSQL can keep it: a NUL, which it cannot, becomes the sign for what cannot be shown.
+///
+/// Callers' text has none: names are letters, digits and a few signs, text for people is refused with a control character
+/// in it, URLs too, and what is kept as JSON has `\u0000` there. What a receiver's failure is called may have one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<'a>(pub(super) &'a str);
 
