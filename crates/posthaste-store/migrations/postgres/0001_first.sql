@@ -78,6 +78,9 @@ CREATE TABLE event_type (
 
 -- What happened. body: as it came; large ones are kept apart by PostgreSQL itself, and walking the log reads none.
 -- origin: the request that a body came with, sealed and bound to the message's id.
+-- Partitions: one for each day of UTC, made when it is needed (`partitions.rs`). Ids begin with their time, so a day is a
+-- range of ids. There is none for what lies outside: its day is made like any other, and lists can walk day by day in
+-- the order of ids.
 CREATE TABLE message (
     app         BYTEA NOT NULL,
     id          BYTEA NOT NULL,
@@ -93,7 +96,7 @@ CREATE TABLE message (
     body        BYTEA,
     origin      BYTEA,
     PRIMARY KEY (app, id)
-);
+) PARTITION BY RANGE (id);
 -- To compress a body would cost more than to write it.
 ALTER TABLE message ALTER COLUMN body SET STORAGE EXTERNAL;
 ALTER TABLE message ALTER COLUMN origin SET STORAGE EXTERNAL;
@@ -105,6 +108,8 @@ CREATE TABLE event_key (
     message  BYTEA NOT NULL,
     PRIMARY KEY (app, event_id)
 );
+-- They go with the day of their messages.
+CREATE INDEX event_key_by_message ON event_key (message);
 
 -- Answers to requests that came with an idempotency key: a message, or a status and a body.
 CREATE TABLE idempotency (
@@ -118,7 +123,8 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_by_expiry ON idempotency (expires_at);
 
--- What is owed: the queue itself. state: 0 waiting, 1 in flight, 2 delivered, 3 dead-lettered.
+-- What is owed: the queue itself. state: 0 waiting, 1 in flight, 2 delivered, 3 dead-lettered. One table, however many days
+-- there are: a claim looks for what is due, and would have to look into each.
 CREATE TABLE delivery (
     message     BYTEA NOT NULL,
     endpoint    BYTEA NOT NULL,
@@ -137,7 +143,7 @@ CREATE INDEX delivery_in_flight ON delivery (lease_until) WHERE state = 1;
 CREATE INDEX delivery_dead ON delivery (endpoint, message) WHERE state = 3;
 CREATE INDEX delivery_by_endpoint ON delivery (endpoint, message);
 
--- What was tried; never changed, except that an answer can be expunged.
+-- What was tried; never changed, except that an answer can be expunged. It lies in the day of its message, and goes with it.
 CREATE TABLE attempt (
     message       BYTEA NOT NULL,
     id            BYTEA NOT NULL,
@@ -158,8 +164,13 @@ CREATE TABLE attempt (
     headers       BYTEA,
     body          BYTEA,
     PRIMARY KEY (message, id)
-);
+) PARTITION BY RANGE (message);
 CREATE INDEX attempt_by_endpoint ON attempt (endpoint, id);
+
+-- The days that have a partition of `message` and of `attempt`, counted from 1970-01-01.
+CREATE TABLE day (
+    number INTEGER PRIMARY KEY
+);
 
 CREATE TABLE job (
     id          BYTEA PRIMARY KEY,

@@ -14,6 +14,7 @@ use posthaste_core::time::Timestamp;
 use posthaste_fault::point;
 
 use super::memo::known;
+use super::partitions;
 use super::rows::{self, micros};
 use super::statement::{Text, bytes};
 use super::work::Work;
@@ -44,6 +45,7 @@ pub(super) async fn write(work: &Work, entries: &[Entry], owed: &[Owed<'_>]) -> 
     if entries.is_empty() {
         return Ok(());
     }
+    partitions::need(&work.shared, entries.iter().map(|entry| entry.message.id)).await?;
     tokio::try_join!(
         biased;
         write_messages(work, entries),
@@ -76,7 +78,8 @@ async fn write_messages(work: &Work, entries: &[Entry]) -> Result<(), StoreError
             &entries.iter().map(|e| e.origin.as_deref()).collect::<Vec<_>>(),
         ],
     )
-    .await?;
+    .await
+    .inspect_err(|error| partitions::look_again(&work.shared, error))?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod migrate;
 mod nodes;
 mod open;
 mod pages;
+mod partitions;
 mod queue;
 mod retention;
 mod rows;

@@ -13,7 +13,7 @@ use super::connection::Pool;
 use super::shared::{Shared, TOKENS_OF_A_NODE};
 use super::statement::{execute, query, query_opt};
 use super::work::{Work, change};
-use super::{queue, rows};
+use super::{partitions, queue, rows};
 use crate::error::StoreError;
 
 /// How often a node says that it lives.
@@ -24,6 +24,8 @@ const SILENCE_MAX_SECS: i32 = 10;
 const NUMBERS_TRIED: u32 = 100;
 /// Beats between two counts of the backlog, which other nodes change too.
 const BEATS_BETWEEN_COUNTS: u32 = 8;
+/// Beats between two looks at whether the next days are there: about an hour.
+const BEATS_BETWEEN_DAYS: u32 = 1_800;
 
 /// The part of a store that beats.
 pub(super) struct Heart {
@@ -99,7 +101,13 @@ impl Heart {
         if count > 0 {
             tracing::warn!(count, "a node is gone: what it held is due again");
         }
-        if beats.is_multiple_of(BEATS_BETWEEN_COUNTS) { self.count().await } else { Ok(()) }
+        if beats.is_multiple_of(BEATS_BETWEEN_COUNTS) {
+            self.count().await?;
+        }
+        if beats % BEATS_BETWEEN_DAYS == BEATS_BETWEEN_DAYS - 1 {
+            partitions::make_next_days(&self.shared).await?;
+        }
+        Ok(())
     }
 }
 

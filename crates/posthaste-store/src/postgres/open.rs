@@ -13,6 +13,7 @@ use super::gate::Gate;
 use super::import;
 use super::migrate::migrate;
 use super::nodes::{self, Heart};
+use super::partitions::make_next_days;
 use super::shared::Shared;
 use super::statement::{execute, query, query_opt};
 use super::tls::Secure;
@@ -37,8 +38,9 @@ impl PostgresStore {
     /// Opens the store, and makes it if it is not there.
     pub async fn open(options: PostgresOptions) -> Result<Arc<Self>, StoreError> {
         let (config, secure) = configure(&options.url)?;
-        let shared = Arc::new(Shared::new(Vault::new(&options.main_secret), options.dice));
         let pool = pool(&config, &secure, CONNECTIONS_MAX)?;
+        let vault = Vault::new(&options.main_secret);
+        let shared = Arc::new(Shared::new(vault, options.dice, pool.clone()));
         let mut tries = 1;
         while let Err(error) = prepare(&pool, &shared, config.get_hosts().len()).await {
             // A pooler may hand out connections to a server that has died and is back.
@@ -67,7 +69,8 @@ async fn prepare(pool: &Pool, shared: &Arc<Shared>, hosts_count: usize) -> Resul
     check_key(&work).await?;
     import::refuse_unfinished(work.client()).await?;
     count_backlog(&work).await?;
-    work.commit().await
+    work.commit().await?;
+    make_next_days(shared).await.map(drop)
 }
 
 fn unusable(why: impl std::fmt::Display) -> StoreError {

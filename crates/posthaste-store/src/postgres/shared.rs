@@ -9,7 +9,9 @@ use posthaste_core::dice::{Dice, roll};
 use posthaste_core::id::EndpointId;
 use posthaste_core::time::Timestamp;
 
+use super::connection::Pool;
 use super::memo::Memo;
+use super::partitions::Days;
 use crate::queue::{Backlog, Commits, HandOver};
 use crate::seal::Vault;
 
@@ -42,6 +44,9 @@ pub(super) struct Shared {
     pub(super) vault: Vault,
     pub(super) dice: Arc<dyn Dice>,
     pub(super) memo: Memo,
+    pub(super) days: Days,
+    /// For what reads, and for changes that are rare.
+    pub(super) pool: Pool,
     engine: RwLock<Engine>,
     backlog: Mutex<Counted>,
     commits: AtomicU64,
@@ -58,13 +63,15 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(vault: Vault, dice: Arc<dyn Dice>) -> Self {
+    pub(super) fn new(vault: Vault, dice: Arc<dyn Dice>, pool: Pool) -> Self {
         // Of two nodes that had the same number one after the other, tokens meet as seldom as random numbers of 48 bits.
         let lease_token = AtomicI64::new(i64::from_le_bytes(roll(&*dice)).rem_euclid(TOKENS_OF_A_NODE));
         Self {
             vault,
             dice,
             memo: Memo::default(),
+            days: Days::default(),
+            pool,
             engine: RwLock::default(),
             backlog: Mutex::default(),
             commits: AtomicU64::default(),

@@ -137,8 +137,13 @@ pub(super) fn took_too_long(error: &StoreError) -> bool {
 /// Whether the same transaction may end otherwise if it begins again: one that was in its way is over by then, and what
 /// that one wrote is seen.
 pub(super) fn was_in_the_way(error: &StoreError) -> bool {
-    let collisions =
-        [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION];
+    let collisions = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::UNIQUE_VIOLATION,
+        // The day of a message was dropped, see `partitions.rs`.
+        SqlState::CHECK_VIOLATION,
+    ];
     let again = |code: SqlState| collisions.contains(&code) || is_misprepared(&code);
     code(error).is_some_and(again) || is_elsewhere(error)
 }

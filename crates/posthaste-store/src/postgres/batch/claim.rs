@@ -3,17 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
+use futures_util::future::try_join_all;
 use posthaste_core::attempt::Trigger;
 use posthaste_core::delivery::{Claimed, Lease};
 use posthaste_core::endpoint::Endpoint;
-use posthaste_core::id::EndpointId;
+use posthaste_core::id::{AppId, EndpointId, MessageId, MessageKind};
 use posthaste_core::message::Message;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_fault::{Bug, planted, point};
 
+use super::super::partitions::by_day;
 use super::super::rows::{self, BODY_COLUMNS, MESSAGE_COLUMNS};
-use super::super::statement::{Value, bytes};
+use super::super::statement::{Value, bytes, query};
 use super::super::work::Work;
 use super::AskedClaim;
 use super::versions::View;
@@ -87,7 +89,7 @@ struct Found {
     lease: Lease,
     attempts_made: u32,
     trigger: Trigger,
-    message: Message,
+    message: Arc<Message>,
 }
 
 impl Found {
@@ -95,7 +97,7 @@ impl Found {
         Claimed {
             environment: target.environment,
             lease: self.lease,
-            message: Arc::new(self.message),
+            message: self.message,
             endpoint: target.endpoint,
             endpoint_deleted: target.deleted,
             attempts_made: self.attempts_made,
@@ -105,21 +107,19 @@ impl Found {
 }
 
 /// The oldest that are due, of so many endpoints at once.
-static DUE: LazyLock<String> = LazyLock::new(|| format!("{TAKE_DUE}{MESSAGE_COLUMNS}, {BODY_COLUMNS}"));
-
-/// The same for a planted bug.
-static DUE_UNLOCKED: LazyLock<String> = LazyLock::new(|| DUE.replace("FOR UPDATE SKIP LOCKED", ""));
-
-const TAKE_DUE: &str = "WITH due AS MATERIALIZED ( \
+const DUE: &str = "WITH due AS MATERIALIZED ( \
      SELECT d.message, d.endpoint, d.app, d.due_at, a.n, a.until, row_number() OVER () AS number \
      FROM UNNEST($1, $2, $3, $4) WITH ORDINALITY AS a (endpoint, room, now, until, n) \
      CROSS JOIN LATERAL (SELECT message, endpoint, app, due_at FROM delivery \
          WHERE state = 0 AND endpoint = a.endpoint AND due_at <= a.now \
          ORDER BY due_at, message LIMIT a.room FOR UPDATE SKIP LOCKED) AS d) \
      UPDATE delivery SET state = 1, due_at = NULL, lease_token = $5 + due.number, lease_until = due.until \
-     FROM due LEFT JOIN message m ON m.app = due.app AND m.id = due.message \
-     WHERE delivery.message = due.message AND delivery.endpoint = due.endpoint \
-     RETURNING due.n, due.due_at, delivery.lease_token, delivery.lease_until, delivery.attempts, delivery.manual, ";
+     FROM due WHERE delivery.message = due.message AND delivery.endpoint = due.endpoint \
+     RETURNING due.n, due.due_at, delivery.lease_token, delivery.lease_until, delivery.attempts, delivery.manual, \
+     delivery.app, delivery.message";
+
+/// The same for a planted bug.
+static DUE_UNLOCKED: LazyLock<String> = LazyLock::new(|| DUE.replace("FOR UPDATE SKIP LOCKED", ""));
 
 /// Takes what is due, oldest first.
 async fn due(work: &Work, asked: &[(usize, &AskedClaim)]) -> Result<Vec<Found>, StoreError> {
@@ -134,16 +134,23 @@ async fn due(work: &Work, asked: &[(usize, &AskedClaim)]) -> Result<Vec<Found>, 
         &until.collect::<Vec<_>>(),
         &first_token,
     ];
-    let sql = if planted(Bug::ClaimWithoutLock) { &DUE_UNLOCKED } else { &DUE };
-    let mut found = Vec::new();
-    for row in work.query(sql, &values).await? {
+    let unlocked = planted(Bug::ClaimWithoutLock);
+    let taken = work.query(if unlocked { &DUE_UNLOCKED } else { DUE }, &values).await?;
+    let keys = taken.iter().map(|row| Ok((rows::id(row, 6)?, rows::id(row, 7)?)));
+    let messages = messages(work, keys.collect::<Result<Vec<_>, StoreError>>()?).await?;
+    let mut found = Vec::with_capacity(taken.len());
+    for row in taken {
+        let message: MessageId = rows::id(&row, 7)?;
+        let gone = || rows::corrupt("delivery", format!("{message} is not there"));
+        // One message may be owed to several endpoints.
+        let message = Arc::clone(messages.get(&message).ok_or_else(gone)?);
         found.push(Found {
             number: usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX),
             due: rows::at(&row, 1)?,
             lease: Lease { token: row.try_get(2)?, until: rows::at(&row, 3)? },
             attempts_made: rows::small_count(&row, 4)?,
             trigger: if row.try_get(5)? { Trigger::Manual } else { Trigger::Scheduled },
-            message: rows::message(&row, 6, &work.shared.vault)?,
+            message,
         });
     }
     if !found.is_empty() {
@@ -151,6 +158,32 @@ async fn due(work: &Work, asked: &[(usize, &AskedClaim)]) -> Result<Vec<Found>, 
     }
     found.sort_by_key(|one| (one.number, one.due, one.message.id));
     Ok(found)
+}
+
+/// The messages of what was taken: one statement for each day, which touches no other. Not prepared: a plan that is kept
+/// does not know the day, and is of all of them.
+async fn messages(
+    work: &Work,
+    keys: Vec<(AppId, MessageId)>,
+) -> Result<HashMap<MessageId, Arc<Message>>, StoreError> {
+    let sql = format!(
+        "SELECT {MESSAGE_COLUMNS}, {BODY_COLUMNS} FROM UNNEST($1, $2) AS u (app, id) \
+         JOIN message m ON m.app = u.app AND m.id = u.id WHERE m.id >= $3 AND m.id < $4"
+    );
+    let unique: HashSet<_> = keys.into_iter().collect();
+    let days = by_day(unique, |(_, message)| *message);
+    let read = days.iter().map(async |(day, keys)| {
+        let (apps, ids): (Vec<_>, Vec<_>) = keys.iter().map(|(app, id)| (bytes(app), bytes(id))).unzip();
+        let (first, until) = day.ids::<MessageKind>();
+        let values: [&dyn Value; 4] = [&apps, &ids, &bytes(&first), &bytes(&until)];
+        query(work.client(), &sql, &values).await
+    });
+    let mut messages = HashMap::new();
+    for row in try_join_all(read).await?.iter().flatten() {
+        let message = rows::message(row, 0, &work.shared.vault)?;
+        messages.insert(message.id, Arc::new(message));
+    }
+    Ok(messages)
 }
 
 /// Answers who asked.

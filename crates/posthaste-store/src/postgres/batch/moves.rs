@@ -9,6 +9,7 @@ use posthaste_core::id::MessageId;
 use posthaste_core::time::Timestamp;
 use posthaste_fault::{Bug, planted, point};
 
+use super::super::partitions;
 use super::super::rows;
 use super::super::statement::{Text, Value, bytes};
 use super::super::work::Work;
@@ -106,6 +107,7 @@ pub(super) async fn write_attempts(work: &Work, attempts: Vec<&Attempt>) -> Resu
     if attempts.is_empty() {
         return Ok(());
     }
+    partitions::need(&work.shared, attempts.iter().map(|attempt| attempt.message)).await?;
     let reply = |attempt: &Attempt| match &attempt.outcome {
         Outcome::Replied(reply) => Some(write_headers(&reply.headers)),
         Outcome::Failed(_) => None,
@@ -141,7 +143,8 @@ pub(super) async fn write_attempts(work: &Work, attempts: Vec<&Attempt>) -> Resu
         &headers.iter().map(Option::as_deref).collect::<Vec<_>>(),
         &all().map(body).collect::<Vec<_>>(),
     ];
-    work.query(sql, &values).await?;
+    let written = work.query(sql, &values).await;
+    written.inspect_err(|error| partitions::look_again(&work.shared, error))?;
     Ok(())
 }
 

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use posthaste_core::attempt::Trigger;
-use posthaste_core::id::{AppId, MessageId};
+use posthaste_core::day::Day;
+use posthaste_core::id::{AppId, MessageId, MessageKind};
 
 use super::super::enter::Entry;
+use super::super::partitions::by_day;
 use super::super::rows;
-use super::super::statement::{Value, bytes};
+use super::super::statement::{Value, bytes, query};
 use super::super::work::Work;
 use super::AskedReceive;
 use super::versions::View;
@@ -113,21 +115,10 @@ pub(super) async fn mark(work: &Work, receives: &mut [&mut AskedReceive]) -> Res
     }
     let mut times: Vec<_> = times.into_iter().collect();
     times.sort_unstable_by_key(|(key, _)| *key);
-    let sql = "UPDATE message m SET repeats = coalesce(repeats, 0) + u.times, repeated_at = u.at \
-               FROM UNNEST($1, $2, $3, $4) AS u (app, id, times, at) WHERE m.app = u.app AND m.id = u.id \
-               RETURNING m.id, m.repeats";
-    let values: [&dyn Value; 4] = [
-        &times.iter().map(|((app, _), _)| bytes(app)).collect::<Vec<_>>(),
-        &times.iter().map(|((_, id), _)| bytes(id)).collect::<Vec<_>>(),
-        &times.iter().map(|(_, (count, _))| i32::try_from(*count).unwrap_or(i32::MAX)).collect::<Vec<_>>(),
-        &times.iter().map(|(_, (_, last))| *last).collect::<Vec<_>>(),
-    ];
     // What each message's next repetition is numbered.
     let mut numbers = HashMap::new();
-    for row in work.query(sql, &values).await? {
-        let id: MessageId = rows::id(&row, 0)?;
-        let count = times.iter().find(|((_, one), _)| *one == id).map_or(0, |(_, (count, _))| *count);
-        numbers.insert(id, (rows::small_count(&row, 1)? + 1).saturating_sub(count));
+    for (day, times) in by_day(times, |((_, message), _)| *message) {
+        count_up(work, day, &times, &mut numbers).await?;
     }
     for asked in receives.iter_mut() {
         if let Some(Ok(Received::Repeated { first, repeats_count })) = &mut asked.answer {
@@ -137,6 +128,36 @@ pub(super) async fn mark(work: &Work, receives: &mut [&mut AskedReceive]) -> Res
                 *number += 1;
             }
         }
+    }
+    Ok(())
+}
+
+/// How often messages came again now, and when last.
+type Times = [((AppId, MessageId), (u32, i64))];
+
+/// Counts the repetitions of one day's messages, in a fixed order. Not prepared, so that it is planned for that day.
+async fn count_up(
+    work: &Work,
+    day: Day,
+    times: &Times,
+    numbers: &mut HashMap<MessageId, u32>,
+) -> Result<(), StoreError> {
+    let (from, until) = day.ids::<MessageKind>();
+    let sql = "UPDATE message m SET repeats = coalesce(repeats, 0) + u.times, repeated_at = u.at \
+               FROM UNNEST($1, $2, $3, $4) AS u (app, id, times, at) WHERE m.app = u.app AND m.id = u.id \
+               AND m.id >= $5 AND m.id < $6 RETURNING m.id, m.repeats";
+    let values: [&dyn Value; 6] = [
+        &times.iter().map(|((app, _), _)| bytes(app)).collect::<Vec<_>>(),
+        &times.iter().map(|((_, id), _)| bytes(id)).collect::<Vec<_>>(),
+        &times.iter().map(|(_, (count, _))| i32::try_from(*count).unwrap_or(i32::MAX)).collect::<Vec<_>>(),
+        &times.iter().map(|(_, (_, last))| *last).collect::<Vec<_>>(),
+        &bytes(&from),
+        &bytes(&until),
+    ];
+    for row in query(work.client(), sql, &values).await? {
+        let id: MessageId = rows::id(&row, 0)?;
+        let count = times.iter().find(|((_, one), _)| *one == id).map_or(0, |(_, (count, _))| *count);
+        numbers.insert(id, (rows::small_count(&row, 1)? + 1).saturating_sub(count));
     }
     Ok(())
 }

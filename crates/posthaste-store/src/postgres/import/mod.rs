@@ -24,7 +24,7 @@ use crate::transfer::ImportError;
 use crate::transfer::table::Row;
 use crate::transfer::tables::TABLES;
 
-/// One that writes, and one to look with.
+/// One that writes, and one to look with and to make days with.
 const CONNECTIONS: usize = 2;
 
 /// How far an import is.
@@ -66,8 +66,9 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) fn connect(options: PostgresOptions) -> Result<Self, StoreError> {
         let (config, secure) = configure(&options.url)?;
-        let shared = Arc::new(Shared::new(Vault::new(&options.main_secret), options.dice));
-        Ok(Self { pool: pool(&config, &secure, CONNECTIONS)?, shared })
+        let pool = pool(&config, &secure, CONNECTIONS)?;
+        let shared = Shared::new(Vault::new(&options.main_secret), options.dice, pool.clone());
+        Ok(Self { pool, shared: Arc::new(shared) })
     }
 
     /// Brings the database to our schema, and says how far the import of this source is there: none that was begun, and

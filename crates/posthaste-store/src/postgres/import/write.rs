@@ -1,5 +1,8 @@
 //! Rows of any table in one statement, one array a column.
 
+use posthaste_core::id::{ID_BYTES, MessageId};
+
+use super::super::partitions;
 use super::super::statement::{Text, Value, execute};
 use super::super::work::Work;
 use crate::error::StoreError;
@@ -13,11 +16,27 @@ pub(super) async fn rows(work: &Work, table: &Table, mut rows: Vec<Row>) -> Resu
     for row in &mut rows {
         seal(work, table, row)?;
     }
+    partitions::need(&work.shared, messages(table, &rows)).await?;
     let arrays = (0..table.columns.len()).map(|index| array(table, &rows, index));
     let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
     let values: Vec<&dyn Value> = arrays.iter().map(|array| &**array as &dyn Value).collect();
     execute(work.client(), &insert(table), &values).await?;
     Ok(())
+}
+
+/// Which messages rows belong to that lie in days.
+fn messages(table: &Table, rows: &[Row]) -> impl Iterator<Item = MessageId> {
+    let name = match table.name {
+        "message" => Some("id"),
+        "attempt" => Some("message"),
+        _ => None,
+    };
+    let index = name.and_then(|name| table.columns.iter().position(|column| column.name == name));
+    let ids = index.into_iter().flat_map(move |index| rows.iter().map(move |row| &row[index]));
+    ids.filter_map(|cell| match cell {
+        Cell::Bytes(id) => <[u8; ID_BYTES]>::try_from(id.as_slice()).ok().map(MessageId::from_bytes),
+        _ => None,
+    })
 }
 
 /// Numbers that PostgreSQL would give out by itself stay as they were.
