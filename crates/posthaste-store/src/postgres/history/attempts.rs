@@ -7,9 +7,10 @@ use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId};
 use posthaste_core::message::Message;
 use tokio_postgres::{Client, Row};
 
+use super::super::rows;
 use super::super::statement::{Statement, bytes, execute, query_opt};
-use super::super::{pages, rows};
 use super::messages::Conditions;
+use super::walk::{self, List};
 use crate::columns;
 use crate::error::{ChangeError, StoreError};
 use crate::history::{AttemptFilter, AttemptRow, Status};
@@ -110,9 +111,12 @@ pub(super) async fn list(
     let weighed = |row: &Row| {
         let attempt = read(row, vault)?;
         let weight = attempt.message.as_ref().map_or(0, Message::weight);
-        Ok((attempt, weight))
+        Ok((attempt.attempt.id, attempt, weight))
     };
-    pages::page_of_heavy(client, statement, "a.id", page, bytes, weighed).await
+    // An old message may have been tried today.
+    let messages = &["a.message", "m.id"];
+    let list = List { select: statement, key: "a.id", messages, window: None, of: of.message };
+    walk::page(client, list, page, weighed).await
 }
 
 fn status_sql(status: Option<Status>) -> &'static str {

@@ -9,6 +9,7 @@ use tokio_postgres::{Client, Row};
 use super::super::statement::{Statement, bytes, query};
 use super::super::{pages, rows};
 use super::messages::Conditions;
+use super::walk::{self, List};
 use crate::error::StoreError;
 use crate::history::{AttemptFilter, Attempted, Destination, EndpointStats, Status};
 use crate::page::{Page, PageRequest};
@@ -89,9 +90,10 @@ pub(super) async fn of_endpoint(
     let read = |row: &Row| {
         let message = rows::message(row, 5, vault)?;
         let weight = message.weight();
-        Ok((Attempted { state: state(row, 0)?, message }, weight))
+        Ok((message.id, Attempted { state: state(row, 0)?, message }, weight))
     };
-    pages::page_of_heavy(client, select, "d.message", page, bytes, read).await
+    let (messages, window) = (&["d.message", "m.id"][..], Some(conditions.window()));
+    walk::page(client, List { select, key: "d.message", messages, window, of: None }, page, read).await
 }
 
 pub(super) async fn stats(

@@ -7,8 +7,9 @@ use posthaste_core::message::Message;
 use posthaste_core::name::EventTypeName;
 use tokio_postgres::{Client, Row};
 
+use super::super::rows;
 use super::super::statement::{Statement, Text, bytes, query_opt};
-use super::super::{pages, rows};
+use super::walk::{self, List};
 use crate::error::{ChangeError, StoreError};
 use crate::history::MessageFilter;
 use crate::page::{Page, PageRequest};
@@ -50,9 +51,11 @@ pub(super) async fn list(
     let read = |row: &Row| {
         let message = rows::message(row, 0, vault)?;
         let weight = message.weight();
-        Ok((message, weight))
+        Ok((message.id, message, weight))
     };
-    pages::page_of_heavy(client, statement, "m.id", page, bytes, read).await
+    let (messages, window) = (&["m.id"][..], Some(conditions.window()));
+    let list = List { select: statement, key: "m.id", messages, window, of: None };
+    walk::page(client, list, page, read).await
 }
 
 /// A message filter as conditions on `message m`, and its times as a range of ids.
@@ -79,6 +82,11 @@ impl Conditions {
     /// The times, as values.
     pub(super) fn range(&self) -> Range<'_> {
         Range { after: self.after.as_ref().map(bytes), before: self.before.as_ref().map(bytes) }
+    }
+
+    /// The times: from which message until before which.
+    pub(super) fn window(&self) -> (MessageId, MessageId) {
+        (self.after.unwrap_or(MessageId::MIN), self.before.unwrap_or(MessageId::MAX))
     }
 
     /// The conditions on the message itself, as values.

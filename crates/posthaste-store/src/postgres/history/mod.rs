@@ -3,6 +3,7 @@
 mod attempts;
 mod deliveries;
 mod messages;
+mod walk;
 
 use async_trait::async_trait;
 use posthaste_core::app::Reference;
