@@ -114,7 +114,12 @@ impl Queue for PostgresStore {
         if found.is_empty() {
             return Ok(Forgotten::default());
         }
-        change!(self, |work| retention::forget(work, &found))
+        let forgotten: Result<Forgotten, StoreError> = change!(self, |work| retention::forget(work, &found));
+        let mut forgotten = forgotten?;
+        let whole_days = retention::forget_days(self, found.whole_days()).await?;
+        forgotten.messages_count += whole_days.messages_count;
+        forgotten.more |= whole_days.more;
+        Ok(forgotten)
     }
 
     fn backlog(&self) -> Backlog {
