@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use posthaste_core::dice::TestDice;
 use posthaste_store::StoreError;
 use posthaste_store::postgres::{PostgresOptions, PostgresStore};
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 /// Where Debian and others put what is not in the path.
 const PLACES: &[&str] = &["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt"];
@@ -216,6 +216,18 @@ impl Database<'_> {
 
     pub(crate) async fn execute(&self, sql: &str) {
         self.cluster.execute(&self.name, sql).await;
+    }
+
+    /// The first column of what this returns.
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let rows = client.simple_query(sql).await.unwrap().into_iter();
+        let rows = rows.filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        rows.collect()
     }
 
     /// From now on PostgreSQL writes down how it does what it is asked.

@@ -6,6 +6,8 @@
 )]
 
 mod cluster;
+mod days;
+mod days_cost;
 mod import;
 mod nodes;
 mod plans;
