@@ -3,7 +3,7 @@
 //! Time and chance are arguments here. Modules stand in the order in which data meets them: who asks
 //! (`tenant`, `token`), what happened (`message`), came in (`source`, `origin`) or was due (`cron`, `schedule`), who wants
 //! it (`endpoint`, `fanout`), what is owed (`delivery`), what was tried (`attempt`) and what follows from it (`retry`,
-//! `health`, `operational`).
+//! `health`, `operational`); `role` says which node does what.
 
 pub mod app;
 pub mod attempt;
@@ -23,6 +23,7 @@ pub mod name;
 pub mod operational;
 pub mod origin;
 pub mod retry;
+pub mod role;
 pub mod schedule;
 pub mod source;
 pub mod target;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
+use posthaste_core::role::Role;
 use posthaste_store::{ChangeError, StoreError};
 use serde::Serialize;
 use serde_json::json;
@@ -64,6 +65,17 @@ impl ApiError {
 
     pub(crate) fn conflict(detail: impl Into<String>) -> Self {
         Self::plain(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// Another node's work. Not 404, by which a caller would learn that what it asks for is not there.
+    pub(crate) fn misdirected(role: Role) -> Self {
+        let what = match role {
+            Role::Api => "the API",
+            Role::Inbound => "the addresses of sources",
+            Role::Deliver => "deliveries",
+        };
+        let detail = format!("this node does not serve {what} (role {role}): ask one that does");
+        Self::plain(StatusCode::MISDIRECTED_REQUEST, "misdirected", detail)
     }
 
     pub(crate) fn unsupported_media(detail: impl Into<String>) -> Self {

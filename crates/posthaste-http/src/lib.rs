@@ -27,12 +27,14 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, any, get, post};
+use posthaste_core::role::{Role, Roles};
 
 use crate::api::owned::{OfSource, Operational};
 use crate::api::{
     app, attempt, endpoint, event_type, headers, ingest, message, not_supported, owned, portal, recovery,
     secret, task,
 };
+use crate::error::ApiError;
 pub use crate::openapi::document as openapi;
 use crate::state::ApiState;
 
@@ -78,7 +80,7 @@ pub fn routed(state: ApiState) -> Routed {
         bench: inbound::Bench::default(),
         callers: extract::callers::Callers::default(),
     });
-    let mut router = Routes { router: Router::new(), paths: Vec::new() };
+    let mut router = Routes { router: Router::new(), paths: Vec::new(), elsewhere: None };
 
     // Whoever runs us.
     router.add("/livez", get(probes::live));
@@ -88,17 +90,20 @@ pub fn routed(state: ApiState) -> Routed {
     router.add("/api/v1/health", get(probes::health));
     router.add("/api/v1/health/ping", get(probes::health));
 
+    router.are_of(Role::Inbound, state.roles);
+    router.add("/in/{door}", any(inbound::knock));
+
+    router.are_of(Role::Api, state.roles);
     senders(&mut router, &state);
     customers(&mut router, &state);
     operators(&mut router, &state);
     receivers(&mut router, &state);
-
     // What Svix's API has and we lack says so.
     not_supported::routes(&mut router);
     if let Some(bins) = bins {
         router.add("/bin/{name}", any(bin::keep).with_state(bins));
     }
-    let Routes { router, paths } = router;
+    let Routes { router, paths, .. } = router;
     let router = router
         .fallback(probes::not_found)
         .method_not_allowed_fallback(probes::method_not_allowed)
@@ -168,9 +173,8 @@ fn operators(router: &mut Routes, state: &Shared) {
     router.add(&at("/secret/rotate"), once(state, owned::rotate::<Operational>));
 }
 
-/// Whoever receives from providers: the doors themselves, and their sources.
+/// Whoever receives from providers: the sources. Their doors are a role of their own.
 fn receivers(router: &mut Routes, state: &Shared) {
-    router.add("/in/{door}", any(inbound::knock));
     let one = "/ingest/api/v1/source/{source}";
     let at = |rest: &str| format!("{one}{rest}");
     router.add("/ingest/api/v1/source", get(ingest::source::list).merge(once(state, ingest::source::create)));
@@ -207,10 +211,21 @@ where
 struct Routes {
     router: Router<Shared>,
     paths: Vec<String>,
+    /// The role that what is added now belongs to, if this node does not have it.
+    elsewhere: Option<Role>,
 }
 
 impl Routes {
+    /// What is added from now on is for nodes of this role.
+    fn are_of(&mut self, role: Role, roles: Roles) {
+        self.elsewhere = (!roles.has(role)).then_some(role);
+    }
+
     fn add(&mut self, path: &str, methods: MethodRouter<Shared>) {
+        let methods = match self.elsewhere {
+            Some(role) => any(async move || ApiError::misdirected(role)),
+            None => methods,
+        };
         let router = std::mem::take(&mut self.router);
         self.router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
         self.paths.push(path.to_owned());

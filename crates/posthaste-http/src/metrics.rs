@@ -5,10 +5,12 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use posthaste_core::role::Roles;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::Shared;
@@ -40,8 +42,11 @@ pub struct HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Adds them to `registry`.
-    pub fn register(registry: &mut Registry) -> Self {
+    /// Adds them to `registry`, and what this node is.
+    pub fn register(registry: &mut Registry, roles: Roles) -> Self {
+        let build =
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION").to_owned()), ("roles", roles.to_string())]);
+        registry.register("build", "What runs here, and what it does", build);
         let metrics = Self {
             requests: Family::default(),
             seconds: Histogram::new(SECONDS),

@@ -26,6 +26,7 @@ pub(crate) async fn ready(State(state): State<Shared>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
     match state.history.ping().await {
+        Ok(()) if state.roles.are_some() => format!("ready, as {}\n", state.roles).into_response(),
         Ok(()) => "ready\n".into_response(),
         Err(error @ StoreError::Unwell(_)) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use posthaste_core::dice::Dice;
+use posthaste_core::role::Roles;
 use posthaste_core::source::IpNet;
 use posthaste_core::target::TargetPolicy;
 use posthaste_core::time::Clock;
@@ -87,6 +88,8 @@ pub struct ApiState {
     pub registry: Arc<Registry>,
     /// What this crate counts.
     pub metrics: HttpMetrics,
+    /// What this node does; what it does not do, it says.
+    pub roles: Roles,
     /// Off while draining.
     pub ready: Arc<AtomicBool>,
     /// The built-in bin, in `posthaste dev`.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use posthaste_core::attempt::Outcome;
 use posthaste_core::dice::roll;
+use posthaste_core::role::Role;
 use posthaste_core::target::TargetPolicy;
 use posthaste_engine::client::{Client, ClientSettings, Outbound, Resolver, SystemResolver};
 use posthaste_engine::metrics::EngineMetrics;
@@ -205,7 +206,12 @@ impl Server {
         let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
         let mut registry = Registry::with_prefix("posthaste");
         let metrics = EngineMetrics::register(&mut registry, self.store.clone());
-        let engine = Engine::start(self.engine_settings(), self.engine_parts(&resolver, metrics)?);
+        // Without an engine new deliveries are written unleased: whoever delivers finds them.
+        let engine = if self.settings.roles.has(Role::Deliver) {
+            Some(Engine::start(self.engine_settings(), self.engine_parts(&resolver, metrics)?))
+        } else {
+            None
+        };
         let patience = self.settings.request_timeout + DRAIN_SLACK;
         let ready = Arc::new(AtomicBool::new(true));
         let (draining, notice) = (Arc::clone(&ready), self.settings.leave_notice);
@@ -220,7 +226,9 @@ impl Server {
         let (listener, state) = self.api(resolver, registry, ready)?;
         let router = posthaste_http::router(state);
         posthaste_http::serve::serve(listener, router, ListenerLimits::default(), tls, stop).await;
-        if tokio::time::timeout(patience, engine.drain()).await.is_err() {
+        if let Some(engine) = engine
+            && tokio::time::timeout(patience, engine.drain()).await.is_err()
+        {
             tracing::warn!("some attempts were still under way: they will be repeated after the next start");
         }
         Ok(())
@@ -265,7 +273,7 @@ impl Server {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => settings.guessed_url(listener.local_addr()?),
         };
-        let metrics = HttpMetrics::register(&mut registry);
+        let metrics = HttpMetrics::register(&mut registry, settings.roles);
         // Never what an operator allowed by name: a provider's keys are at public addresses.
         let fetching = ClientSettings { idle_connections_max: 4, ..ClientSettings::default() };
         let state = ApiState {
@@ -290,6 +298,7 @@ impl Server {
             },
             registry: Arc::new(registry),
             metrics,
+            roles: settings.roles,
             ready,
             bins,
         };

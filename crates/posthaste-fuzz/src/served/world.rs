@@ -12,6 +12,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use posthaste_core::dice::TestDice;
 use posthaste_core::id::TokenId;
+use posthaste_core::role::Roles;
 use posthaste_core::target::TargetPolicy;
 use posthaste_core::tenant::Scope;
 use posthaste_core::time::{Clock as _, TestClock, Timestamp};
@@ -158,7 +159,7 @@ fn open(dice: &Arc<TestDice>) -> Arc<SqliteStore> {
 
 fn state(store: &Arc<SqliteStore>, clock: &Arc<TestClock>, dice: &Arc<TestDice>) -> ApiState {
     let mut registry = Registry::default();
-    let metrics = HttpMetrics::register(&mut registry);
+    let metrics = HttpMetrics::register(&mut registry, Roles::ALL);
     ApiState {
         intake: store.clone(),
         queue: store.clone(),
@@ -181,6 +182,7 @@ fn state(store: &Arc<SqliteStore>, clock: &Arc<TestClock>, dice: &Arc<TestDice>)
         },
         registry: Arc::new(registry),
         metrics,
+        roles: Roles::ALL,
         ready: Arc::new(AtomicBool::new(true)),
         bins: None,
     }

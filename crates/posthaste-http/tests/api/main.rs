@@ -6,6 +6,7 @@ mod inbound;
 mod listener;
 mod once;
 mod requests;
+mod roles;
 mod slowloris;
 mod sources;
 mod strangers;

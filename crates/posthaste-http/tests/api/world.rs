@@ -14,6 +14,7 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use posthaste_core::dice::{TestDice, roll};
 use posthaste_core::id::TokenId;
+use posthaste_core::role::Roles;
 use posthaste_core::target::TargetPolicy;
 use posthaste_core::tenant::Scope;
 use posthaste_core::time::{Clock as _, TestClock, Timestamp};
@@ -101,6 +102,15 @@ impl Posthaste {
 
     /// One whose tokens may ask so many times a second.
     pub(crate) fn start_with_rate(seed: u64, token_rate: Option<NonZeroU32>) -> Self {
+        Self::start_as(seed, token_rate, Roles::ALL)
+    }
+
+    /// One of several nodes, which do different things.
+    pub(crate) fn start_with_roles(seed: u64, roles: Roles) -> Self {
+        Self::start_as(seed, None, roles)
+    }
+
+    fn start_as(seed: u64, token_rate: Option<NonZeroU32>, roles: Roles) -> Self {
         let dice = Arc::new(TestDice::seeded(seed));
         let unique: [u8; 4] = roll(&*dice);
         let dir = std::env::temp_dir().join(format!("posthaste-api-{}-{unique:02x?}", std::process::id()));
@@ -132,7 +142,7 @@ impl Posthaste {
         let names = Arc::new(Names::default());
         let published = Arc::new(Published::default());
         let mut registry = Registry::default();
-        let metrics = HttpMetrics::register(&mut registry);
+        let metrics = HttpMetrics::register(&mut registry, roles);
         let state = ApiState {
             intake: store.clone(),
             queue: store.clone(),
@@ -155,6 +165,7 @@ impl Posthaste {
             },
             registry: Arc::new(registry),
             metrics,
+            roles,
             ready: Arc::new(AtomicBool::new(true)),
             bins: Some(Bins::new()),
         };
@@ -202,6 +213,12 @@ impl Posthaste {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         http::Response::from_parts(parts, body.collect().await.unwrap().to_bytes().to_vec())
+    }
+
+    /// What a GET without a token answers, as text.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        String::from_utf8(self.ask(request).await.into_body()).unwrap()
     }
 
     pub(crate) async fn call(

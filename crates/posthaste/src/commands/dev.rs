@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use posthaste_core::attempt::{Attempt, Outcome};
 use posthaste_core::delivery::{Claimed, Verdict};
+use posthaste_core::role::Roles;
 use posthaste_core::target::TargetPolicy;
 use posthaste_core::tenant::Scope;
 use posthaste_core::time::Clock as _;
@@ -67,6 +68,7 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     }
     // It is reached from this machine only, by callers that could not know the certificate.
     settings.tls = None;
+    settings.roles = Roles::ALL;
     telemetry::start(&settings);
     if !settings.listen.ip().is_loopback() {
         return Err(ConfigError::Machine(format!(

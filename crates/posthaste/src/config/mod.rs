@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use posthaste_core::retry::RetrySchedule;
+use posthaste_core::role::Roles;
 use posthaste_core::source::IpNet;
 use posthaste_core::target::Allow;
 use posthaste_http::state::SignatureKind;
@@ -37,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
     pub(crate) database_url: Option<Zeroizing<String>>,
+    pub(crate) roles: Roles,
     pub(crate) retry_schedule: RetrySchedule,
     pub(crate) request_timeout: Duration,
     pub(crate) allow_targets: Vec<Allow>,
@@ -94,6 +96,18 @@ fn check_database(url: &str, has_main_secret: bool) -> Result<(), ConfigError> {
         ));
     }
     Ok(())
+}
+
+/// What one node leaves undone, another must do.
+fn check_roles(roles: Roles, shares_its_store: bool) -> Result<(), ConfigError> {
+    if shares_its_store || !roles.are_some() {
+        return Ok(());
+    }
+    Err(ConfigError::Together(format!(
+        "POSTHASTE_ROLE is \"{roles}\" and needs --database-url: the embedded store has one process, which must do \
+         everything ({})",
+        Roles::ALL
+    )))
 }
 
 /// 2 for what whoever started us can mend, 1 for the rest.
@@ -160,8 +174,11 @@ impl Settings {
         if let Some(url) = &database_url {
             check_database(url, main_secret.is_some())?;
         }
+        let roles = raw.parse("role", Roles::parse)?;
+        check_roles(roles, database_url.is_some())?;
         Ok(Self {
             database_url,
+            roles,
             listen: raw.parse("listen", value::address)?,
             data_dir: PathBuf::from(raw.get("data-dir").unwrap_or_default()),
             retry_schedule: raw.parse("retry-schedule", value::schedule)?,
