@@ -1,7 +1,8 @@
 //! The feature itself: what happens at a point, and which bugs are planted.
 //!
 //! `POSTHASTE_FAULT=commit.after=abort@3` aborts at the third hit of that point; `panic`, `pause` (SIGSTOP) and `delay:250`
-//! (milliseconds) in place of `abort`, several with `,` between. `POSTHASTE_PLANT` names bugs, with `,` between. What cannot be read
+//! (milliseconds) in place of `abort`, several with `,` between. `POSTHASTE_PLANT` names bugs, with `,` between, and
+//! `POSTHASTE_PLAYS_NEXT_VERSION`, set to anything, adds a migration that no release has. What cannot be read
 //! ends the process: a fault that was not injected must not pass for one that was survived.
 
 use std::cell::RefCell;
@@ -100,6 +101,12 @@ pub fn plant(bug: Bug) {
 /// Whether `bug` was planted.
 pub fn planted(bug: Bug) -> bool {
     PLANTED.load(Ordering::Relaxed) & (1 << bug as u8) != 0
+}
+
+/// Whether this process plays a version that is yet to be released, in a test that lets two run together.
+pub fn plays_next_version() -> bool {
+    static PLAYS: LazyLock<bool> = LazyLock::new(|| !from_env("POSTHASTE_PLAYS_NEXT_VERSION").is_empty());
+    *PLAYS
 }
 
 fn named(point: &str) -> &'static str {

@@ -9,7 +9,7 @@ mod armed;
 mod bug;
 
 #[cfg(feature = "faults")]
-pub use armed::{Action, Watch, arm, hit, plant, planted, watch};
+pub use armed::{Action, Watch, arm, hit, plant, planted, plays_next_version, watch};
 pub use bug::Bug;
 
 /// Every point: those that any server passes, those of each store, and those between the two. A test holds these lists against the code.
@@ -127,5 +127,12 @@ macro_rules! point {
 #[cfg(not(feature = "faults"))]
 #[inline]
 pub const fn planted(_: Bug) -> bool {
+    false
+}
+
+/// Whether this process plays a version that is yet to be released: never, without the feature `faults`.
+#[cfg(not(feature = "faults"))]
+#[inline]
+pub const fn plays_next_version() -> bool {
     false
 }

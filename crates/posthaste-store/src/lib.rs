@@ -19,6 +19,7 @@ pub mod page;
 pub mod postgres;
 pub mod queue;
 mod received;
+mod schema;
 pub mod seal;
 pub mod source;
 pub mod sqlite;

@@ -63,9 +63,12 @@ impl PostgresStore {
 /// Makes the store what this version needs, and looks whether it is one for this node: again and again, it is the same.
 async fn prepare(pool: &Pool, shared: &Arc<Shared>, hosts_count: usize) -> Result<(), StoreError> {
     let work = Work::begin(pool, shared).await?;
-    work.be_patient().await?;
     look_at_settings(&work, hosts_count).await?;
-    migrate(&work).await?;
+    work.roll_back().await;
+    migrate(pool, shared).await?;
+    // Not together with a migration, which may have locked whole tables: counting takes its time.
+    let work = Work::begin(pool, shared).await?;
+    work.be_patient().await?;
     check_key(&work).await?;
     import::refuse_unfinished(work.client()).await?;
     count_backlog(&work).await?;

@@ -1,18 +1,19 @@
 //! Brings a database to the schema of this version. See `migrations/README.md`.
 
 use posthaste_fault::point;
-use rusqlite::{Connection, TransactionBehavior};
-use sha2::{Digest as _, Sha256};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
-use super::rows::corrupt;
 use crate::error::StoreError;
+use crate::schema::{self, Applied, WorksWith, checksum_of, judge};
 
 /// All migrations, in order: the first has number 1.
-const MIGRATIONS: &[&str] = &[
+const RELEASED: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_sources.sql"),
     include_str!("../../migrations/sqlite/0003_cron.sql"),
 ];
+/// What a binary adds that plays the next version in a test.
+const NEXT: &str = include_str!("../../migrations/next/sqlite.sql");
 
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     // One process migrates at a time; the others wait here and find nothing left to do.
@@ -20,14 +21,20 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, checksum TEXT NOT NULL)",
     )?;
-    let applied_count = applied(&transaction)?;
-    for (index, sql) in MIGRATIONS.iter().enumerate().skip(applied_count) {
+    let migrations = schema::migrations(RELEASED, NEXT);
+    let found = judged(&transaction, &migrations)?;
+    for (number, sql) in (1_u32..).zip(&migrations).skip(found as usize) {
         transaction.execute_batch(sql)?;
         point!("migrate.half_applied");
         transaction.execute(
             "INSERT INTO migration (number, checksum) VALUES (?1, ?2)",
-            (index + 1, checksum_of(sql)),
+            (number, checksum_of(sql)),
         )?;
+    }
+    if found < schema::count(&migrations) {
+        let oldest = WorksWith::of(&migrations).to_string();
+        let sql = "INSERT OR REPLACE INTO setting (name, value) VALUES ('works_with', ?1)";
+        transaction.execute(sql, [oldest.into_bytes()])?;
     }
     point!("migrate.applied");
     transaction.commit()?;
@@ -36,7 +43,7 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
 
 /// The schema that this version writes.
 pub(super) fn known() -> u32 {
-    as_u32(MIGRATIONS.len())
+    schema::count(&schema::migrations(RELEASED, NEXT))
 }
 
 /// The schema that a database has, which is changed by nothing here. `None`: it is no store of ours.
@@ -46,35 +53,24 @@ pub(super) fn schema(conn: &Connection) -> Result<Option<u32>, StoreError> {
     if tables < 2 {
         return Ok(None);
     }
-    Ok(Some(as_u32(applied(conn)?)))
+    judged(conn, &schema::migrations(RELEASED, NEXT)).map(Some)
 }
 
-/// How many migrations were applied; refuses those that we do not know, and those that are not ours.
-fn applied(conn: &Connection) -> Result<usize, StoreError> {
-    let applied: Vec<(usize, String)> = conn
+/// Which schema it has; refuses what this version cannot work with, and migrations that are not ours.
+fn judged(conn: &Connection, migrations: &[&str]) -> Result<u32, StoreError> {
+    let applied: Vec<Applied> = conn
         .prepare("SELECT number, checksum FROM migration ORDER BY number")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    if let Some((found, _)) = applied.last().filter(|(number, _)| *number > MIGRATIONS.len()) {
-        return Err(StoreError::Newer { found: as_u32(*found), known: known() });
-    }
-    for (number, checksum) in &applied {
-        if MIGRATIONS.get(number - 1).is_none_or(|sql| checksum_of(sql) != *checksum) {
-            return Err(corrupt(
-                "migration",
-                format!("number {number} is not the one that this version knows"),
-            ));
-        }
-    }
-    Ok(applied.len())
+    let works_with = if applied.is_empty() { None } else { works_with(conn)? };
+    judge(migrations, &applied, works_with)
 }
 
-fn as_u32(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-fn checksum_of(sql: &str) -> String {
-    Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+/// What the newest binary said that has migrated this store.
+fn works_with(conn: &Connection) -> Result<Option<WorksWith>, StoreError> {
+    let sql = "SELECT CAST(value AS TEXT) FROM setting WHERE name = 'works_with'";
+    let kept: Option<String> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
+    Ok(kept.and_then(|kept| WorksWith::parse(&kept)))
 }
 
 #[cfg(test)]
@@ -88,6 +84,18 @@ mod tests {
         conn.execute("INSERT INTO migration VALUES (99, 'x')", []).unwrap();
         let error = migrate(&mut conn).unwrap_err().to_string();
         assert_eq!(error, "the store has schema 99, this version knows up to 3: use a newer posthaste");
+    }
+
+    #[test]
+    fn a_store_that_a_newer_version_only_expanded_is_worked_with_and_left_as_it_is() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn).unwrap();
+        conn.execute("INSERT INTO migration VALUES (4, 'x')", []).unwrap();
+        conn.execute("INSERT OR REPLACE INTO setting VALUES ('works_with', '4 3')", []).unwrap();
+        migrate(&mut conn).unwrap();
+        assert_eq!(schema(&conn).unwrap(), Some(4));
+        conn.execute("INSERT OR REPLACE INTO setting VALUES ('works_with', '4 4')", []).unwrap();
+        assert!(matches!(migrate(&mut conn), Err(StoreError::Newer { found: 4, known: 3 })));
     }
 
     #[test]

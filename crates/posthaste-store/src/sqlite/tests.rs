@@ -87,7 +87,8 @@ fn write_setting(work: &Work<'_>, name: &str) -> Result<(), StoreError> {
 }
 
 fn settings(conn: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut names = conn.prepare("SELECT name FROM setting WHERE name <> 'key_check' ORDER BY name")?;
+    let mut names =
+        conn.prepare("SELECT name FROM setting WHERE name NOT IN ('key_check', 'works_with') ORDER BY name")?;
     Ok(names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 

@@ -62,6 +62,23 @@ async fn a_database_of_a_newer_version_is_refused_in_one_sentence() {
     database.drop().await;
 }
 
+#[tokio::test]
+async fn a_database_that_a_newer_version_only_expanded_is_worked_with() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    database.execute("INSERT INTO migration VALUES (99, 'x')").await;
+    database.execute("UPDATE setting SET value = '99 1' WHERE name = 'works_with'").await;
+    database
+        .execute("ALTER TABLE delivery ADD COLUMN newer TEXT; ALTER TABLE app ADD COLUMN newer TEXT")
+        .await;
+    let world = World::new(database.open().await).await;
+    let app = world.app().await;
+    let endpoint = world.endpoint(app).await;
+    world.accepts(app).await;
+    assert_eq!(world.claims(endpoint).await.len(), 1);
+    database.drop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_node_changes_of_an_endpoint_counts_for_the_next_message_of_another() {
     let Some(cluster) = Cluster::running().await else { return };

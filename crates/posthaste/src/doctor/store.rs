@@ -46,6 +46,9 @@ fn schema(survey: &Survey) -> Finding {
     if found == known {
         return SCHEMA.good(format!("{found}, as this version writes it; SQLite {sqlite}"));
     }
+    if found > known {
+        return SCHEMA.good(format!("{found}, of a newer version; this one knows {known} and works with it"));
+    }
     SCHEMA.warning(
         format!("{found}, and this version writes {known}; SQLite {sqlite}"),
         "the next start migrates it: make a backup before",

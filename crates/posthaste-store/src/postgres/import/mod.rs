@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 
 use super::PostgresOptions;
 use super::connection::Pool;
-use super::migrate::migrate;
+use super::migrate::migrate_within;
 use super::open::{check_key, configure, look_at_settings, pool};
 use super::shared::Shared;
 use super::statement::{Value, execute, query_opt};
@@ -90,7 +90,7 @@ impl Import {
 
     async fn look(&self, work: &Work, new: &Progress, keep: bool) -> Result<Option<Progress>, ImportError> {
         look_at_settings(work, 1).await?;
-        migrate(work).await?;
+        migrate_within(work).await?;
         check_key(work).await?;
         if let Some(found) = progress(work.client()).await? {
             return if found.source == new.source { Ok(Some(found)) } else { Err(ImportError::OtherSource) };
