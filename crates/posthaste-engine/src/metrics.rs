@@ -151,6 +151,7 @@ impl Collector for QueueCounts {
             ("store_commits", "Transactions committed by the writer", commits.commits_count),
             ("store_commands", "Commands in them; divided: the group commit size", commits.commands_count),
             ("store_failures", "Times that the store could not be written", commits.failures_count),
+            ("store_shed", "Requests refused since the store was busy", commits.shed_count),
         ];
         for (name, help, count) in counters {
             let counter = ConstCounter::new(count);

@@ -125,6 +125,8 @@ impl From<StoreError> for ApiError {
         match error {
             // Told once, where it was found out: a full disk should not be filled with lines about it.
             StoreError::Unwell(why) => tracing::debug!(why, "a request could not be done"),
+            // Told once and counted, where it was refused.
+            StoreError::Busy(why) => tracing::debug!(why, "a request could not be done"),
             error => tracing::error!(%error, "a request could not be done"),
         }
         Self::Unavailable

@@ -8,6 +8,9 @@ pub enum StoreError {
     /// The store cannot be written or read now; later it may.
     #[error("the store is not available: {0}")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// It has more to do than it can: whoever asks now would wait too long. Nothing was changed, as far as is known.
+    #[error("the store is busy: {0}")]
+    Busy(&'static str),
     /// The disk does not let us write: it is full, it failed, or its files are gone. Reading may work.
     #[error("the store cannot be written: {0}")]
     Unwell(String),

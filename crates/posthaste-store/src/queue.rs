@@ -76,6 +76,8 @@ pub struct Commits {
     pub unwell: bool,
     /// Of its log: what was committed and is not yet in the database. It grows as long as somebody reads an old state.
     pub log_bytes: u64,
+    /// Requests that were refused since the store was busy.
+    pub shed_count: u64,
 }
 
 /// What retention removed.

@@ -18,9 +18,6 @@ use tokio_postgres::{Client, Config, Error, Row, Statement};
 use super::statement::{Value, typed};
 use super::tls::Secure;
 
-pub(super) type Pool = managed::Pool<Dialer>;
-pub(super) type PoolError = managed::PoolError<Error>;
-
 /// Makes connections.
 pub(super) struct Dialer {
     pub(super) config: Config,

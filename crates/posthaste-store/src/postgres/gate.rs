@@ -9,8 +9,8 @@ use posthaste_core::time::Timestamp;
 use posthaste_core::token::TokenHash;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::connection::Pool;
 use super::directory::tokens::{self, Live};
+use super::pool::Pool;
 use crate::error::StoreError;
 
 /// Lookups under way at once.
@@ -45,7 +45,7 @@ impl Gate {
         hash: TokenHash,
         now: Timestamp,
     ) -> Result<Option<Principal>, StoreError> {
-        let busy = || StoreError::Unavailable("too many callers wait for PostgreSQL".into());
+        let busy = || StoreError::Busy("too many callers wait for PostgreSQL");
         let (caller, answered) = oneshot::channel();
         self.0.try_send(Asking { hash, caller }).map_err(|_| busy())?;
         let live = answered.await.map_err(|_| busy())??;
@@ -63,9 +63,11 @@ async fn look_on(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Asking>>>) {
                 }
             }
             Err(error) => {
+                let busy = if let StoreError::Busy(why) = error { Some(why) } else { None };
                 let error = Arc::new(error);
                 for Asking { caller, .. } in asking.drain(..) {
-                    let _ = caller.send(Err(StoreError::Unavailable(Box::new(Arc::clone(&error)))));
+                    let unavailable = || StoreError::Unavailable(Box::new(Arc::clone(&error)));
+                    let _ = caller.send(Err(busy.map_or_else(unavailable, StoreError::Busy)));
                 }
             }
         }

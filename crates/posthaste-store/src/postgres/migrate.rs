@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use posthaste_fault::point;
 
-use super::connection::Pool;
+use super::pool::Pool;
 use super::shared::Shared;
 use super::statement::{Text, execute, query, query_opt};
 use super::work::{Work, took_too_long};

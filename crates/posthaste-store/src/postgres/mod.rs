@@ -17,8 +17,10 @@ mod memo;
 mod migrate;
 mod nodes;
 mod open;
+mod overload;
 mod pages;
 mod partitions;
+mod pool;
 mod queue;
 mod retention;
 mod rows;
@@ -30,15 +32,16 @@ mod work;
 mod writer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use posthaste_core::dice::Dice;
 use zeroize::Zeroizing;
 
 use crate::error::StoreError;
-use connection::Pool;
 use gate::Gate;
 pub use gauge::{Counted, Gauge};
 use nodes::Heart;
+use pool::Pool;
 use shared::Shared;
 use writer::Writer;
 
@@ -64,7 +67,19 @@ pub struct PostgresStore {
     heart: Arc<Heart>,
 }
 
+/// How long a caller waits for what every request reads first.
+const FIRST_READ_WAIT: Duration = Duration::from_secs(5);
+
 impl PostgresStore {
+    /// Reads what every request needs first: a PostgreSQL that is slow is noticed by it, before a body is read.
+    async fn promptly<T>(
+        &self,
+        reading: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let answer = tokio::time::timeout(FIRST_READ_WAIT, reading).await;
+        answer.unwrap_or_else(|_| Err(self.shared.shed("PostgreSQL does not answer")))
+    }
+
     /// Says that this node lives, gives back what it leased without hearing of it, and takes over what nodes hold that
     /// have been silent for too long; returns how much.
     /// A node that serves does so by itself every few seconds.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use posthaste_fault::{Bug, planted, point};
 use tokio_postgres::Row;
 
-use super::connection::Pool;
+use super::pool::Pool;
 use super::shared::{Shared, TOKENS_OF_A_NODE};
-use super::statement::{execute, query, query_opt};
+use super::statement::{execute, query, query_opt, query_patiently};
 use super::work::{Work, change};
 use super::{partitions, queue, rows};
 use crate::error::StoreError;
@@ -88,7 +88,7 @@ impl Heart {
         let sql = "SELECT (SELECT count(*) FROM delivery WHERE state = 0), \
                    (SELECT count(*) FROM delivery WHERE state = 1) \
                    WHERE (SELECT count(*) FROM node) > 1";
-        for row in query(&client, sql, &[]).await? {
+        for row in query_patiently(&client, sql).await? {
             self.shared.set_backlog(row.try_get(0)?, row.try_get(1)?);
         }
         Ok(())

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool::Runtime;
-use deadpool::managed::Timeouts;
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
-use super::connection::{Dialer, Pool};
 use super::gate::Gate;
 use super::import;
 use super::migrate::migrate;
 use super::nodes::{self, Heart};
 use super::partitions::make_next_days;
+use super::pool::{CONNECT_TIMEOUT, Pool};
 use super::shared::Shared;
-use super::statement::{execute, query, query_opt};
+use super::statement::{execute, query, query_opt, query_patiently};
 use super::tls::Secure;
 use super::work::{TRIES_MAX, Work, is_lost};
 use super::writer::{WRITERS, Writer};
@@ -25,10 +23,6 @@ use crate::seal::Vault;
 
 /// Connections for what reads and for changes that are rare; the writers have their own.
 const CONNECTIONS_MAX: usize = 16;
-/// How long to wait for one of them: past that the caller hears that the store is busy, and does not queue without bound.
-const CONNECTION_WAIT: Duration = Duration::from_secs(2);
-/// How long one host may take to answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// When a peer that says nothing counts as gone: a dead primary must be noticed before callers lose patience.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// What the key check row holds, sealed.
@@ -38,9 +32,10 @@ impl PostgresStore {
     /// Opens the store, and makes it if it is not there.
     pub async fn open(options: PostgresOptions) -> Result<Arc<Self>, StoreError> {
         let (config, secure) = configure(&options.url)?;
-        let pool = pool(&config, &secure, CONNECTIONS_MAX)?;
+        let overload = Arc::default();
+        let pool = Pool::new(&config, &secure, CONNECTIONS_MAX, &overload)?;
         let vault = Vault::new(&options.main_secret);
-        let shared = Arc::new(Shared::new(vault, options.dice, pool.clone()));
+        let shared = Arc::new(Shared::new(vault, options.dice, pool.clone(), Arc::clone(&overload)));
         let mut tries = 1;
         while let Err(error) = prepare(&pool, &shared, config.get_hosts().len()).await {
             // A pooler may hand out connections to a server that has died and is back.
@@ -49,7 +44,8 @@ impl PostgresStore {
             }
             tries += 1;
         }
-        let writer = Writer::start(pool_of_writers(&config, &secure)?, &shared);
+        let writers = Pool::new(&config, &secure, WRITERS, &overload)?;
+        let writer = Writer::start(&writers, &shared);
         let gate = Gate::start(&pool);
         let heart = Arc::new(Heart { pool: pool.clone(), shared: Arc::clone(&shared) });
         if options.serving {
@@ -76,7 +72,7 @@ async fn prepare(pool: &Pool, shared: &Arc<Shared>, hosts_count: usize) -> Resul
     make_next_days(shared).await.map(drop)
 }
 
-fn unusable(why: impl std::fmt::Display) -> StoreError {
+pub(super) fn unusable(why: impl std::fmt::Display) -> StoreError {
     StoreError::Unavailable(format!("the database URL cannot be used: {why}").into())
 }
 
@@ -106,21 +102,6 @@ pub(super) fn configure(url: &str) -> Result<(Config, Secure), StoreError> {
         config.application_name("posthaste");
     }
     Ok((config, Secure::new(roots).map_err(unusable)?))
-}
-
-pub(super) fn pool(config: &Config, secure: &Secure, connections: usize) -> Result<Pool, StoreError> {
-    let dialer = Dialer { config: config.clone(), secure: secure.clone() };
-    let timeouts = Timeouts {
-        wait: Some(CONNECTION_WAIT),
-        create: Some(CONNECT_TIMEOUT * u32::try_from(config.get_hosts().len().max(1)).unwrap_or(1)),
-        recycle: None,
-    };
-    let pool = Pool::builder(dialer).max_size(connections).timeouts(timeouts).runtime(Runtime::Tokio1);
-    pool.build().map_err(unusable)
-}
-
-fn pool_of_writers(config: &Config, secure: &Secure) -> Result<Pool, StoreError> {
-    pool(config, secure, WRITERS)
 }
 
 /// What a message's durability rests on is PostgreSQL's own settings.
@@ -168,7 +149,7 @@ pub(super) async fn check_key(work: &Work) -> Result<(), StoreError> {
 /// Counts the backlog, once.
 async fn count_backlog(work: &Work) -> Result<(), StoreError> {
     let sql = "SELECT (SELECT count(*) FROM delivery WHERE state = 0), (SELECT count(*) FROM delivery WHERE state = 1)";
-    for row in query(work.client(), sql, &[]).await? {
+    for row in query_patiently(work.client(), sql).await? {
         work.shared.set_backlog(row.try_get(0)?, row.try_get(1)?);
     }
     Ok(())

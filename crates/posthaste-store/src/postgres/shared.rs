@@ -9,9 +9,11 @@ use posthaste_core::dice::{Dice, roll};
 use posthaste_core::id::EndpointId;
 use posthaste_core::time::Timestamp;
 
-use super::connection::Pool;
 use super::memo::Memo;
+use super::overload::Overload;
 use super::partitions::Days;
+use super::pool::Pool;
+use crate::error::StoreError;
 use crate::queue::{Backlog, Commits, HandOver};
 use crate::seal::Vault;
 
@@ -53,6 +55,7 @@ pub(super) struct Shared {
     commands: AtomicU64,
     failures: AtomicU64,
     unwell: AtomicBool,
+    overload: Arc<Overload>,
     prepares: AtomicBool,
     source_changes: AtomicU64,
     /// Tokens of leases that nobody here knows of: it is not known whether their transaction took place.
@@ -63,7 +66,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(vault: Vault, dice: Arc<dyn Dice>, pool: Pool) -> Self {
+    pub(super) fn new(vault: Vault, dice: Arc<dyn Dice>, pool: Pool, overload: Arc<Overload>) -> Self {
         // Of two nodes that had the same number one after the other, tokens meet as seldom as random numbers of 48 bits.
         let lease_token = AtomicI64::new(i64::from_le_bytes(roll(&*dice)).rem_euclid(TOKENS_OF_A_NODE));
         Self {
@@ -78,6 +81,7 @@ impl Shared {
             commands: AtomicU64::default(),
             failures: AtomicU64::default(),
             unwell: AtomicBool::default(),
+            overload,
             prepares: AtomicBool::new(true),
             source_changes: AtomicU64::default(),
             forsaken: Mutex::default(),
@@ -155,6 +159,7 @@ impl Shared {
             unwell: self.unwell.load(Ordering::Relaxed),
             // PostgreSQL's log is PostgreSQL's.
             log_bytes: 0,
+            shed_count: self.overload.shed_count(),
         }
     }
 
@@ -178,6 +183,12 @@ impl Shared {
     /// It can be written.
     pub(super) fn note_success(&self) {
         self.unwell.store(false, Ordering::Relaxed);
+        self.overload.is_over();
+    }
+
+    /// Somebody is refused, since they would wait too long.
+    pub(super) fn shed(&self, why: &'static str) -> StoreError {
+        self.overload.shed(why)
     }
 
     /// Tells the engine what is now on disk, before the callers hear of it.

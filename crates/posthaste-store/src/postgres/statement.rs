@@ -2,6 +2,7 @@
 //! a pooler that hands a connection on after each transaction never meets a statement that it does not know.
 
 use std::error::Error;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use posthaste_core::id::{Id, Kind};
@@ -123,8 +124,37 @@ pub(super) fn typed<'a>(values: &[&'a dyn Value]) -> Vec<(&'a (dyn ToSql + Sync)
     values.iter().map(|value| (*value as &(dyn ToSql + Sync), value.kind())).collect()
 }
 
+/// How long PostgreSQL may take to answer: longer than it lets a statement of ours run, so that this is about the way to
+/// it, and about statements outside a transaction.
+const ANSWER_MAX: Duration = Duration::from_secs(35);
+
+/// PostgreSQL has not answered. Whether it did what it was asked is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("PostgreSQL has not answered for {} s", .0.as_secs())]
+pub(super) struct NoAnswer(Duration);
+
+/// Waits for an answer, but not for ever.
+pub(super) async fn answered<T>(
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(ANSWER_MAX, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(StoreError::Unavailable(Box::new(NoAnswer(ANSWER_MAX)))),
+    }
+}
+
 pub(super) async fn query(client: &Client, sql: &str, values: &[&dyn Value]) -> Result<Vec<Row>, StoreError> {
-    Ok(client.query_typed(sql, &typed(values)).await?)
+    answered(client.query_typed(sql, &typed(values))).await
+}
+
+/// What may take as long as it takes.
+pub(super) async fn query_patiently(client: &Client, sql: &str) -> Result<Vec<Row>, StoreError> {
+    Ok(client.query_typed(sql, &[]).await?)
+}
+
+/// Statements without values.
+pub(super) async fn run(client: &Client, sql: &str) -> Result<(), StoreError> {
+    answered(client.batch_execute(sql)).await
 }
 
 /// At most one row.
@@ -138,5 +168,5 @@ pub(super) async fn query_opt(
 
 /// Returns how many rows it concerned.
 pub(super) async fn execute(client: &Client, sql: &str, values: &[&dyn Value]) -> Result<u64, StoreError> {
-    Ok(client.execute_typed(sql, &typed(values)).await?)
+    answered(client.execute_typed(sql, &typed(values))).await
 }

@@ -10,9 +10,10 @@ use posthaste_fault::{Bug, planted, point};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
-use super::connection::{Connection, Dialer, Pool, PoolError, is_misprepared};
+use super::connection::{Connection, Dialer, is_misprepared};
+use super::pool::Pool;
 use super::shared::{Effects, Engine, Shared};
-use super::statement::Value;
+use super::statement::{Value, answered, run};
 use crate::error::{ChangeError, StoreError};
 
 /// How often a transaction is begun again that another one was in the way of.
@@ -76,16 +77,6 @@ impl Failure for ChangeError {
         match self {
             Self::Store(error) => Some(error),
             _ => None,
-        }
-    }
-}
-
-impl From<PoolError> for StoreError {
-    fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Backend(error) => error.into(),
-            PoolError::Timeout(_) => Self::Unavailable("all connections to PostgreSQL are busy".into()),
-            other => Self::Unavailable(Box::new(other)),
         }
     }
 }
@@ -178,16 +169,17 @@ impl Work {
     }
 
     pub(super) async fn begin_now(&self) -> Result<(), StoreError> {
-        Ok(self.client().batch_execute(BEGIN).await?)
+        run(self.client(), BEGIN).await
     }
 
     /// The same for a transaction that finds all rows by their keys, and asks what is [`prepared`](Self::query).
     pub(super) async fn begin_by_key(&self) -> Result<(), StoreError> {
         if !self.shared.prepares() {
-            return Ok(self.client().batch_execute(&format!("{BEGIN}; {BY_KEY}")).await?);
+            return run(self.client(), &format!("{BEGIN}; {BY_KEY}")).await;
         }
         self.asks_where.store(true, Ordering::Relaxed);
-        let said = self.client().simple_query(&format!("{BEGIN}; {BY_KEY}; {WHERE}")).await?;
+        let begin = format!("{BEGIN}; {BY_KEY}; {WHERE}");
+        let said = answered(self.client().simple_query(&begin)).await?;
         let backend = said.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0),
             _ => None,
@@ -207,13 +199,13 @@ impl Work {
     ) -> Result<Vec<Row>, StoreError> {
         let connection = self.connection();
         if !self.asks_where.load(Ordering::Relaxed) {
-            return Ok(connection.query_once(sql, values).await?);
+            return answered(connection.query_once(sql, values)).await;
         }
-        let found = connection.query_prepared(sql, values).await;
-        if found.as_ref().is_err_and(|error| error.code().is_some_and(is_misprepared)) {
+        let found = answered(connection.query_prepared(sql, values)).await;
+        if found.as_ref().is_err_and(|error| code(error).is_some_and(|code| is_misprepared(&code))) {
             self.shared.prepare_no_more();
         }
-        Ok(found?)
+        found
     }
 
     #[expect(
@@ -230,7 +222,7 @@ impl Work {
 
     /// This transaction may wait.
     pub(super) async fn be_patient(&self) -> Result<(), StoreError> {
-        Ok(self.client().batch_execute(PATIENT).await?)
+        run(self.client(), PATIENT).await
     }
 
     /// Commits, and tells the engine.
@@ -264,7 +256,7 @@ impl Work {
     }
 
     pub(super) async fn roll_back(mut self) {
-        if self.client().batch_execute("ROLLBACK").await.is_ok() {
+        if run(self.client(), "ROLLBACK").await.is_ok() {
             drop(self.connection.take());
         }
     }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use deadpool::managed::Object;
 use futures_util::FutureExt as _;
 use posthaste_fault::{Bug, planted, point};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 
 use super::batch::{self, Command, Witness};
-use super::connection::Pool;
+use super::pool::Pool;
 use super::shared::Shared;
 use super::work::{Work, code, is_lost, took_too_long, was_in_the_way};
 use crate::error::StoreError;
@@ -22,8 +22,12 @@ pub(super) const WRITERS: usize = 2;
 const BATCH_MAX: usize = 1_024;
 /// Bytes of bodies in one transaction, give or take one command.
 const BATCH_BYTES_MAX: usize = 8 << 20;
-/// Commands that wait; past that callers do.
+/// Commands that wait; past that the engine waits, and callers are refused.
 const WAITING_MAX: usize = 16_384;
+/// Bytes of bodies that wait or are being written, so that a PostgreSQL that stalls costs no more memory than that.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+/// How long a caller waits: past that they hear 503, and what was not begun by then is not done any more.
+const CALLER_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a look may take at whether a transaction took place.
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -32,10 +36,14 @@ const LOOK_MAX: Duration = Duration::from_secs(5);
 const TOGETHER_MAX: u32 = 3;
 
 /// The way to the writing tasks. They end when it is dropped, once they have done what was asked for.
-pub(super) struct Writer(mpsc::Sender<Command>);
+pub(super) struct Writer {
+    commands: mpsc::Sender<Command>,
+    room: Arc<Semaphore>,
+    shared: Arc<Shared>,
+}
 
 impl Writer {
-    pub(super) fn start(pool: Pool, shared: &Arc<Shared>) -> Self {
+    pub(super) fn start(pool: &Pool, shared: &Arc<Shared>) -> Self {
         let (commands, queue) = mpsc::channel(WAITING_MAX);
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..WRITERS {
@@ -43,7 +51,8 @@ impl Writer {
                 Writing { pool: pool.clone(), shared: Arc::clone(shared), queue: Arc::clone(&queue) };
             tokio::spawn(writing.run());
         }
-        Self(commands)
+        let room = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
+        Self { commands, room, shared: Arc::clone(shared) }
     }
 
     /// Has a command done and returns once it is on disk. `command` puts the caller into it.
@@ -51,11 +60,32 @@ impl Writer {
         &self,
         command: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Command,
     ) -> Result<T, E> {
-        let gone = || StoreError::Unavailable("the store is closing".into());
         let (caller, answered) = oneshot::channel();
-        self.0.send(command(caller)).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| StoreError::Unavailable("the command panicked".into()))?
+        let mut command = command(caller);
+        let answered =
+            async { answered.await.map_err(|_| StoreError::Unavailable("the command panicked".into()))? };
+        if !command.is_of_a_caller() {
+            self.commands.send(command).await.map_err(|_| gone())?;
+            return answered.await;
+        }
+        let weight = u32::try_from(command.weight()).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(weight) else {
+            return Err(self.shared.shed("as much waits to be written as memory is set aside for").into());
+        };
+        command.takes(room);
+        self.commands.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => self.shared.shed("as many commands wait as may"),
+            mpsc::error::TrySendError::Closed(_) => gone(),
+        })?;
+        match tokio::time::timeout(CALLER_WAIT, answered).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.shared.shed("a transaction takes too long").into()),
+        }
     }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("the store is closing".into())
 }
 
 /// Why a transaction is not known to have taken place.
@@ -79,6 +109,8 @@ impl Writing {
             if waiting.is_empty() && self.queue.lock().await.recv_many(&mut waiting, BATCH_MAX).await == 0 {
                 return;
             }
+            // Nobody waits for these any more: they would only keep others waiting.
+            waiting.retain(|command| !command.is_abandoned());
             let rest = waiting.split_off(fitting(&waiting));
             let batch = std::mem::replace(&mut waiting, rest);
             // Deferred commands come first the next time.

@@ -154,6 +154,7 @@ impl Writer {
             failures_count: self.health.failures_count(),
             unwell: self.health.check().is_err(),
             log_bytes: self.health.log_bytes(),
+            shed_count: 0,
         }
     }
 }

@@ -14,7 +14,7 @@ use posthaste_store::conformance::world::LEASE;
 
 use posthaste_store::postgres::{PostgresOptions, PostgresStore};
 use posthaste_store::queue::Record;
-use posthaste_store::{History as _, Intake as _, Queue as _, StoreError};
+use posthaste_store::{ChangeError, History as _, Intake as _, Queue as _, StoreError};
 use tokio::task::JoinSet;
 
 /// Two nodes over one database: a world on the first, and the second's store.
@@ -76,6 +76,36 @@ async fn a_database_that_a_newer_version_only_expanded_is_worked_with() {
     let endpoint = world.endpoint(app).await;
     world.accepts(app).await;
     assert_eq!(world.claims(endpoint).await.len(), 1);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_bodies_than_memory_is_set_aside_for_are_refused_at_once() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let world = World::new(database.open().await).await;
+    let app = world.app().await;
+    let (admin, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    admin.batch_execute("BEGIN; LOCK TABLE message IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut waiting = JoinSet::new();
+    for _ in 0..80 {
+        let (store, mut new, now) = (world.store.clone(), world.message(app), world.now());
+        new.body = vec![b'x'; 1 << 20].into();
+        waiting.spawn(async move { store.accept(new, now).await });
+    }
+    let mut busy = 0;
+    for _ in 0..16 {
+        let heard = waiting.join_next().await.unwrap().unwrap();
+        busy += usize::from(matches!(heard, Err(ChangeError::Store(StoreError::Busy(_)))));
+    }
+    assert_eq!(busy, 16, "64 MiB of bodies wait, and no more");
+    assert_eq!(world.store.commits().shed_count, 16);
+    admin.batch_execute("ROLLBACK").await.unwrap();
+    for heard in waiting.join_all().await {
+        heard.unwrap();
+    }
+    world.accepts(app).await;
     database.drop().await;
 }
 

@@ -20,7 +20,7 @@ use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
 use posthaste_core::id::{AppId, EndpointId, MessageId};
 use posthaste_core::source::Refusal;
 use posthaste_core::time::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_postgres::Client;
 
 use super::enter;
@@ -38,11 +38,13 @@ pub(super) struct Asked<C, T, E> {
     pub(super) now: Timestamp,
     answer: Option<Result<T, E>>,
     caller: oneshot::Sender<Result<T, E>>,
+    /// Given back with the command, whatever comes of it.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl<C, T, E: From<StoreError>> Asked<C, T, E> {
     pub(super) fn new(command: C, now: Timestamp, caller: oneshot::Sender<Result<T, E>>) -> Self {
-        Self { command, now, answer: None, caller }
+        Self { command, now, answer: None, caller, room: None }
     }
 
     /// Whoever asked may have gone away; what was committed stays committed.
@@ -118,6 +120,31 @@ impl Command {
             Self::Record(asked) => asked.answer.is_some(),
             Self::Release(asked) => asked.answer.is_some(),
             Self::Refuse(asked) => asked.answer.is_some(),
+        }
+    }
+
+    /// Whether somebody outside waits for it, who can be told to come again; the engine cannot.
+    pub(super) fn is_of_a_caller(&self) -> bool {
+        matches!(self, Self::Accept(_) | Self::Receive(_) | Self::Refuse(_))
+    }
+
+    /// Whether that somebody has gone.
+    pub(super) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Accept(asked) => asked.caller.is_closed(),
+            Self::Receive(asked) => asked.caller.is_closed(),
+            Self::Refuse(asked) => asked.caller.is_closed(),
+            Self::Claim(_) | Self::Record(_) | Self::Release(_) => false,
+        }
+    }
+
+    /// Keeps its place in memory for as long as it lives.
+    pub(super) fn takes(&mut self, room: OwnedSemaphorePermit) {
+        match self {
+            Self::Accept(asked) => asked.room = Some(room),
+            Self::Receive(asked) => asked.room = Some(room),
+            Self::Refuse(asked) => asked.room = Some(room),
+            Self::Claim(_) | Self::Record(_) | Self::Release(_) => drop(room),
         }
     }
 

@@ -23,12 +23,6 @@ use crate::error::{ChangeError, StoreError};
 use crate::intake::IdempotencyKey;
 use crate::page::{Page, PageRequest};
 
-impl From<super::connection::PoolError> for ChangeError {
-    fn from(error: super::connection::PoolError) -> Self {
-        Self::Store(error.into())
-    }
-}
-
 #[async_trait]
 impl Directory for PostgresStore {
     async fn environment(&self, name: &str, now: Timestamp) -> Result<Environment, StoreError> {
@@ -60,7 +54,7 @@ impl Directory for PostgresStore {
     }
 
     async fn authenticate(&self, hash: TokenHash, now: Timestamp) -> Result<Option<Principal>, StoreError> {
-        self.gate.principal(hash, now).await
+        self.promptly(self.gate.principal(hash, now)).await
     }
 
     async fn create_app(

@@ -198,7 +198,7 @@ impl History for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let client = self.pool.get().await?;
-        query(&client, "SELECT 1 FROM setting LIMIT 1", &[]).await.map(drop)
+        let asking = async { query(&*self.pool.get().await?, "SELECT 1 FROM setting LIMIT 1", &[]).await };
+        self.promptly(asking).await.map(drop)
     }
 }

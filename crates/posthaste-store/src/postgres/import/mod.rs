@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
 use super::PostgresOptions;
-use super::connection::Pool;
 use super::migrate::migrate_within;
-use super::open::{check_key, configure, look_at_settings, pool};
+use super::open::{check_key, configure, look_at_settings};
+use super::pool::Pool;
 use super::shared::Shared;
 use super::statement::{Value, execute, query_opt};
 use super::work::Work;
@@ -66,8 +66,10 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) fn connect(options: PostgresOptions) -> Result<Self, StoreError> {
         let (config, secure) = configure(&options.url)?;
-        let pool = pool(&config, &secure, CONNECTIONS)?;
-        let shared = Shared::new(Vault::new(&options.main_secret), options.dice, pool.clone());
+        let overload = Arc::default();
+        let pool = Pool::new(&config, &secure, CONNECTIONS, &overload)?;
+        let vault = Vault::new(&options.main_secret);
+        let shared = Shared::new(vault, options.dice, pool.clone(), overload);
         Ok(Self { pool, shared: Arc::new(shared) })
     }
 

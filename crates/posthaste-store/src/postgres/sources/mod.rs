@@ -58,7 +58,8 @@ impl Sources for PostgresStore {
         hash: [u8; 32],
         now: Timestamp,
     ) -> Result<Option<(EnvironmentId, Source)>, StoreError> {
-        rows::behind(&*self.pool.get().await?, &self.shared.vault, hash, now).await
+        let vault = &self.shared.vault;
+        self.promptly(async { rows::behind(&*self.pool.get().await?, vault, hash, now).await }).await
     }
 
     fn source_changes(&self) -> u64 {
