@@ -20,7 +20,7 @@ class Cluster:
     SETTINGS = {"max_connections": 200}
     POOLER_PORT = 6432
 
-    def __init__(self, standby_of=None, pooled=False):
+    def __init__(self, standby_of=None, pooled=False, **settings):
         if not PROGRAMS:
             pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
         self.programs = PROGRAMS[-1].parent
@@ -30,7 +30,7 @@ class Cluster:
             self.run("pg_basebackup", "-D", "data", "-h", str(standby_of.dir), "-U", "postgres", "-R", "-c", "fast")
         else:
             self.run("initdb", "--no-sync", "-D", "data", "-A", "trust", "-E", "UTF8", "--locale", "C", "-U", "postgres")
-        settings = self.SETTINGS | {"listen_addresses": "", "unix_socket_directories": self.dir}
+        settings = self.SETTINGS | {"listen_addresses": "", "unix_socket_directories": self.dir} | settings
         conf = "".join(f"{name} = '{value}'\n" for name, value in settings.items())
         self.run("tee", "-a", "data/postgresql.conf", input=conf)
         self.start()

@@ -28,6 +28,7 @@ mod shared;
 mod sources;
 mod statement;
 mod tls;
+mod url;
 mod work;
 mod writer;
 

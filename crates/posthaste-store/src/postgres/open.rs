@@ -1,37 +1,30 @@
-//! Opens the store: the URL, the pools, migrations, the check of the main secret.
+//! Opens the store: the pools, migrations, PostgreSQL's settings, the check of the main secret.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio_postgres::Config;
-use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::gate::Gate;
 use super::import;
 use super::migrate::migrate;
 use super::nodes::{self, Heart};
 use super::partitions::make_next_days;
-use super::pool::{CONNECT_TIMEOUT, Pool};
+use super::pool::Pool;
 use super::shared::Shared;
 use super::statement::{execute, query, query_opt, query_patiently};
-use super::tls::Secure;
 use super::work::{TRIES_MAX, Work, is_lost};
 use super::writer::{WRITERS, Writer};
-use super::{PostgresOptions, PostgresStore};
+use super::{PostgresOptions, PostgresStore, url};
 use crate::error::StoreError;
 use crate::seal::Vault;
 
 /// Connections for what reads and for changes that are rare; the writers have their own.
 const CONNECTIONS_MAX: usize = 16;
-/// When a peer that says nothing counts as gone: a dead primary must be noticed before callers lose patience.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// What the key check row holds, sealed.
 const KEY_CHECK: &[u8] = b"posthaste";
 
 impl PostgresStore {
     /// Opens the store, and makes it if it is not there.
     pub async fn open(options: PostgresOptions) -> Result<Arc<Self>, StoreError> {
-        let (config, secure) = configure(&options.url)?;
+        let (config, secure) = url::read(&options.url)?;
         let overload = Arc::default();
         let pool = Pool::new(&config, &secure, CONNECTIONS_MAX, &overload)?;
         let vault = Vault::new(&options.main_secret);
@@ -74,34 +67,6 @@ async fn prepare(pool: &Pool, shared: &Arc<Shared>, hosts_count: usize) -> Resul
 
 pub(super) fn unusable(why: impl std::fmt::Display) -> StoreError {
     StoreError::Unavailable(format!("the database URL cannot be used: {why}").into())
-}
-
-/// Reads the URL. What libpq knows about certificates and this driver does not is taken out of it first.
-pub(super) fn configure(url: &str) -> Result<(Config, Secure), StoreError> {
-    let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let (mut kept, mut roots, mut verified) = (Vec::new(), None, false);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some(("sslrootcert", path)) => roots = Some(path),
-            Some(("sslmode", "verify-full" | "verify-ca")) => verified = true,
-            _ => kept.push(pair),
-        }
-    }
-    let text = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
-    let mut config: Config = text.parse().map_err(unusable)?;
-    if verified {
-        config.ssl_mode(SslMode::Require);
-    }
-    // Several hosts are a primary and its standbys: the one that can be written to is ours.
-    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
-    config.tcp_user_timeout(SILENCE_MAX).keepalives_idle(SILENCE_MAX).keepalives_interval(SILENCE_MAX / 5);
-    if config.get_application_name().is_none() {
-        config.application_name("posthaste");
-    }
-    Ok((config, Secure::new(roots).map_err(unusable)?))
 }
 
 /// What a message's durability rests on is PostgreSQL's own settings.

@@ -1,5 +1,6 @@
 //! TLS to PostgreSQL, by rustls. A certificate is always checked, against the usual authorities or those of
-//! `sslrootcert`: what is encrypted for whoever answers protects nobody.
+//! `sslrootcert`, and so is the name in it: what is encrypted for whoever answers protects nobody. So `require` and
+//! `verify-ca` ask for as much as `verify-full`, and `prefer` goes on without TLS only where the server has none.
 
 use std::io;
 use std::pin::Pin;
@@ -73,8 +74,31 @@ where
 
     fn connect(self, stream: S) -> Self::Future {
         let connector = tokio_rustls::TlsConnector::from(self.config);
-        Box::pin(async move { Ok(Secured(connector.connect(self.name?, stream).await?)) })
+        Box::pin(async move {
+            let name = self.name?;
+            let shown = name.to_str().into_owned();
+            let secured = connector.connect(name, stream).await;
+            Ok(Secured(secured.map_err(|error| explained(&shown, error))?))
+        })
     }
+}
+
+/// A certificate that was refused, in words that say how to mend it.
+fn explained(name: &str, error: io::Error) -> io::Error {
+    use rustls::{CertificateError as Why, Error};
+    let said = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let Some(Error::InvalidCertificate(why)) = said else { return error };
+    let sentence = match why {
+        Why::UnknownIssuer => {
+            "nobody who is trusted here has signed its certificate: name the authority's with sslrootcert=FILE".to_owned()
+        }
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            format!("its certificate is not for {name}: connect by a name that is in it")
+        }
+        Why::Expired | Why::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+        _ => return error,
+    };
+    io::Error::other(sentence)
 }
 
 /// A secured stream.

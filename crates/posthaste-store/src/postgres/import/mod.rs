@@ -9,13 +9,13 @@ use posthaste_fault::point;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
-use super::PostgresOptions;
 use super::migrate::migrate_within;
-use super::open::{check_key, configure, look_at_settings};
+use super::open::{check_key, look_at_settings};
 use super::pool::Pool;
 use super::shared::Shared;
 use super::statement::{Value, execute, query_opt};
 use super::work::Work;
+use super::{PostgresOptions, url};
 use crate::columns::corrupt;
 use crate::error::StoreError;
 use crate::seal::Vault;
@@ -65,7 +65,7 @@ pub(crate) struct Import {
 
 impl Import {
     pub(crate) fn connect(options: PostgresOptions) -> Result<Self, StoreError> {
-        let (config, secure) = configure(&options.url)?;
+        let (config, secure) = url::read(&options.url)?;
         let overload = Arc::default();
         let pool = Pool::new(&config, &secure, CONNECTIONS, &overload)?;
         let vault = Vault::new(&options.main_secret);
