@@ -26,6 +26,7 @@ mod retention;
 mod rows;
 mod shared;
 mod sources;
+mod standbys;
 mod statement;
 mod tls;
 mod url;

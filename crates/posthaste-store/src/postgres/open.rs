@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::statement::{execute, query, query_opt, query_patiently};
 use super::work::{TRIES_MAX, Work, is_lost};
 use super::writer::{WRITERS, Writer};
-use super::{PostgresOptions, PostgresStore, url};
+use super::{PostgresOptions, PostgresStore, standbys, url};
 use crate::error::StoreError;
 use crate::seal::Vault;
 
@@ -52,7 +52,8 @@ impl PostgresStore {
 /// Makes the store what this version needs, and looks whether it is one for this node: again and again, it is the same.
 async fn prepare(pool: &Pool, shared: &Arc<Shared>, hosts_count: usize) -> Result<(), StoreError> {
     let work = Work::begin(pool, shared).await?;
-    look_at_settings(&work, hosts_count).await?;
+    look_at_settings(&work).await?;
+    standbys::look(&work, hosts_count).await?;
     work.roll_back().await;
     migrate(pool, shared).await?;
     // Not together with a migration, which may have locked whole tables: counting takes its time.
@@ -70,12 +71,12 @@ pub(super) fn unusable(why: impl std::fmt::Display) -> StoreError {
 }
 
 /// What a message's durability rests on is PostgreSQL's own settings.
-pub(super) async fn look_at_settings(work: &Work, hosts_count: usize) -> Result<(), StoreError> {
+pub(super) async fn look_at_settings(work: &Work) -> Result<(), StoreError> {
     let sql = "SELECT current_setting('server_encoding'), current_setting('synchronous_commit'), \
-               current_setting('fsync'), current_setting('synchronous_standby_names')";
+               current_setting('fsync')";
     for row in query(work.client(), sql, &[]).await? {
         let text = |index| row.try_get::<_, &str>(index);
-        let (encoding, synchronous, fsync, standbys) = (text(0)?, text(1)?, text(2)?, text(3)?);
+        let (encoding, synchronous, fsync) = (text(0)?, text(1)?, text(2)?);
         if encoding != "UTF8" {
             return Err(unusable(format!(
                 "its encoding is {encoding}: make a database with ENCODING 'UTF8'"
@@ -86,12 +87,6 @@ pub(super) async fn look_at_settings(work: &Work, hosts_count: usize) -> Result<
                 synchronous_commit = synchronous,
                 fsync,
                 "PostgreSQL answers before its disk does: what was accepted can be lost in a crash"
-            );
-        }
-        if hosts_count > 1 && standbys.is_empty() {
-            tracing::warn!(
-                "PostgreSQL waits for no standby (synchronous_standby_names is empty): what was accepted in the last \
-                 moments before a failover can be lost"
             );
         }
     }

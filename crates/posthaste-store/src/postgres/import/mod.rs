@@ -91,7 +91,7 @@ impl Import {
     }
 
     async fn look(&self, work: &Work, new: &Progress, keep: bool) -> Result<Option<Progress>, ImportError> {
-        look_at_settings(work, 1).await?;
+        look_at_settings(work).await?;
         migrate_within(work).await?;
         check_key(work).await?;
         if let Some(found) = progress(work.client()).await? {
