@@ -1,18 +1,26 @@
-"""Nodes that do a part of the work each, over one PostgreSQL: together they do all of it."""
+"""Nodes that do a part of the work each, over one PostgreSQL: together they do all of it. And a node that leaves."""
 
 import datetime
 import os
+import signal
 import subprocess
+import time
 
 import pytest
 from svix import api
 
-from balanced import Nodes
+from balanced import Arrivals, Balancer, Nodes
 from cluster import Cluster
-from conftest import BINARY, DEADLINE_S
+from conftest import BINARY, DEADLINE_S, embedded_only
 from inbound import Source, ask, github
 
+pytestmark = embedded_only("starts nodes of its own")
+
 GITHUB_SECRET = "it's a secret to everybody"
+SOME = 200
+# The listener's drain and what is under way; far less than the ten seconds after which a silent node counts as dead.
+LEFT_WITHIN_S = 8
+PAUSE_MAX_S = 2
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +35,13 @@ def nodes(cluster, tmp_path):
     nodes = Nodes(tmp_path, cluster.new_database())
     yield nodes
     nodes.close()
+
+
+@pytest.fixture
+def arrivals():
+    arrivals = Arrivals()
+    yield arrivals
+    arrivals.close()
 
 
 def client_of(node):
@@ -99,3 +114,32 @@ def test_a_role_that_is_none_or_has_nobody_beside_it_is_refused_in_one_sentence(
     assert 'role (from environment POSTHASTE_ROLE) is "api,worker": must be one or more of api, inbound, deliver' in said
     said = refused(POSTHASTE_ROLE="api", POSTHASTE_DATA_DIR=str(tmp_path))
     assert 'POSTHASTE_ROLE is "api" and needs --database-url' in said
+
+
+def rows_of_nodes(cluster, url):
+    psql = ["psql", "-h", str(cluster.dir), "-U", "postgres", "-d", url.rsplit("/", 1)[1], "-Atc"]
+    done = subprocess.run([*psql, "SELECT count(*) FROM node"], capture_output=True, text=True, timeout=DEADLINE_S)
+    return int(done.stdout)
+
+
+def test_a_node_that_is_told_to_leave_under_load_leaves_nothing_behind_and_nothing_is_sent_twice(
+    cluster, nodes, arrivals
+):
+    first, second = nodes.start(), nodes.start()
+    sends_to(client_of(first), arrivals)
+    load = Balancer(first, second)
+    load.got(SOME)
+    assert rows_of_nodes(cluster, nodes.settings["POSTHASTE_DATABASE_URL"]) == 2
+    began = time.monotonic()
+    first.process.send_signal(signal.SIGTERM)
+    assert first.process.wait(LEFT_WITHIN_S) == 0
+    left_s = time.monotonic() - began
+    assert rows_of_nodes(cluster, nodes.settings["POSTHASTE_DATABASE_URL"]) == 1, "its row is left: it counts as alive"
+    load.forgets(first)
+    load.got(SOME)
+    acked = load.ended()
+    arrivals.saw(acked)
+    assert arrivals.repeated() == {}
+    pause_s = arrivals.longest_pause_s()
+    print(f"left after {left_s:.2f} s; {len(acked)} messages, the longest pause {pause_s:.2f} s")
+    assert pause_s < PAUSE_MAX_S

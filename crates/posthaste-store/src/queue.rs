@@ -163,6 +163,12 @@ pub trait Queue: Send + Sync {
         Ok(())
     }
 
+    /// This node delivers no more: what it still holds is due again at once, for others, who need not wait until it counts
+    /// as dead. A store that only one process serves is left by closing it.
+    async fn leave(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// How much is owed.
     fn backlog(&self) -> Backlog;
 

@@ -35,6 +35,9 @@ use crate::tls::{self, Secured};
 /// How long a drain may take before the process leaves anyway: a request timeout, and a little for the commits.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);
 
+/// How long it may take to tell other nodes that this one leaves; they find out by themselves too.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Makes the data directory, for its owner only.
 pub(crate) fn prepare_data_dir(path: &Path) -> Result<(), ConfigError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -205,7 +208,8 @@ impl Server {
     pub(crate) async fn run(mut self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
         let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
         let mut registry = Registry::with_prefix("posthaste");
-        let metrics = EngineMetrics::register(&mut registry, self.store.clone());
+        let store = self.store.clone();
+        let metrics = EngineMetrics::register(&mut registry, store.clone());
         // Without an engine new deliveries are written unleased: whoever delivers finds them.
         let engine = if self.settings.roles.has(Role::Deliver) {
             Some(Engine::start(self.engine_settings(), self.engine_parts(&resolver, metrics)?))
@@ -230,6 +234,9 @@ impl Server {
             && tokio::time::timeout(patience, engine.drain()).await.is_err()
         {
             tracing::warn!("some attempts were still under way: they will be repeated after the next start");
+        }
+        if !matches!(tokio::time::timeout(LEAVE_PATIENCE, store.leave()).await, Ok(Ok(()))) {
+            tracing::warn!("other nodes could not be told: they take over in a few seconds");
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use posthaste_fault::{Bug, planted, point};
+use tokio::sync::Mutex;
 use tokio_postgres::Row;
 
 use super::pool::Pool;
@@ -31,6 +32,8 @@ const BEATS_BETWEEN_DAYS: u32 = 1_800;
 pub(super) struct Heart {
     pub(super) pool: Pool,
     pub(super) shared: Arc<Shared>,
+    /// Whether this node has left; held while it beats, so that it does not join again meanwhile.
+    pub(super) left: Mutex<bool>,
 }
 
 impl Heart {
@@ -58,6 +61,20 @@ impl Heart {
         };
         point!("node.beaten");
         if alive { Ok(()) } else { self.join().await }
+    }
+
+    /// Leaves: from now on nobody waits until this node counts as dead.
+    pub(super) async fn leave(&self) -> Result<(), StoreError> {
+        let mut left = self.left.lock().await;
+        *left = true;
+        if self.shared.number() == 0 {
+            return Ok(());
+        }
+        let count: u32 = change!(self, |work| give_up(work, self.shared.number()))?;
+        if count > 0 {
+            tracing::warn!(count, "what was still under way is due again, on other nodes");
+        }
+        Ok(())
     }
 
     /// Puts back what nodes hold that are silent; returns how much. Safe on every node at once.
@@ -94,7 +111,12 @@ impl Heart {
         Ok(())
     }
 
-    async fn live(&self, beats: u32) -> Result<(), StoreError> {
+    /// Whether there is another beat to come.
+    async fn live(&self, beats: u32) -> Result<bool, StoreError> {
+        let left = self.left.lock().await;
+        if *left {
+            return Ok(false);
+        }
         self.beat().await?;
         self.give_back().await?;
         let count = self.take_over().await?;
@@ -107,7 +129,7 @@ impl Heart {
         if beats % BEATS_BETWEEN_DAYS == BEATS_BETWEEN_DAYS - 1 {
             partitions::make_next_days(&self.shared).await?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -121,12 +143,21 @@ pub(super) async fn beat_on(heart: Weak<Heart>) {
     loop {
         ticks.tick().await;
         let Some(heart) = heart.upgrade() else { return };
-        if let Err(error) = heart.live(beats).await {
-            heart.shared.note_failure();
-            tracing::warn!(%error, "this node could not say that it lives");
+        match heart.live(beats).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                heart.shared.note_failure();
+                tracing::warn!(%error, "this node could not say that it lives");
+            }
         }
         beats = beats.wrapping_add(1);
     }
+}
+
+async fn give_up(work: &mut Work, number: i32) -> Result<u32, StoreError> {
+    execute(work.client(), "DELETE FROM node WHERE number = $1", &[&number]).await?;
+    put_back(work, i64::from(number) * TOKENS_OF_A_NODE).await
 }
 
 async fn take_over(work: &mut Work) -> Result<u32, StoreError> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use super::gate::Gate;
 use super::import;
 use super::migrate::migrate;
@@ -40,7 +42,8 @@ impl PostgresStore {
         let writers = Pool::new(&config, &secure, WRITERS, &overload)?;
         let writer = Writer::start(&writers, &shared);
         let gate = Gate::start(&pool);
-        let heart = Arc::new(Heart { pool: pool.clone(), shared: Arc::clone(&shared) });
+        let heart =
+            Arc::new(Heart { pool: pool.clone(), shared: Arc::clone(&shared), left: Mutex::default() });
         if options.serving {
             heart.join().await?;
             tokio::spawn(nodes::beat_on(Arc::downgrade(&heart)));

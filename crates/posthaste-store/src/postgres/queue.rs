@@ -122,6 +122,10 @@ impl Queue for PostgresStore {
         Ok(forgotten)
     }
 
+    async fn leave(&self) -> Result<(), StoreError> {
+        self.heart.leave().await
+    }
+
     fn backlog(&self) -> Backlog {
         self.shared.backlog()
     }

@@ -80,6 +80,24 @@ async fn a_database_that_a_newer_version_only_expanded_is_worked_with() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_holds_that_leaves_is_due_again_at_once_and_its_row_is_gone() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let (world, other) = two_nodes(&database).await;
+    let app = world.app().await;
+    let endpoint = world.endpoint(app).await;
+    let message = world.accepts(app).await;
+    world.claims_one(endpoint).await;
+    world.store.leave().await.unwrap();
+    let taken = other.claim(endpoint, 10, LEASE, world.now()).await.unwrap();
+    assert_eq!(taken.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [message]);
+    // Only the other one is left, so nothing is taken over from anybody.
+    database.execute("UPDATE node SET beat_at = beat_at - interval '1 hour' WHERE number = 1").await;
+    assert_eq!(other.beat().await.unwrap(), 0);
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_bodies_than_memory_is_set_aside_for_are_refused_at_once() {
     let Some(cluster) = Cluster::running().await else { return };
     let database = cluster.database().await;
