@@ -157,6 +157,11 @@ impl Collector for QueueCounts {
             let counter = ConstCounter::new(count);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
+        #[expect(clippy::cast_precision_loss, reason = "nobody's clock is wrong by centuries")]
+        let ahead = ConstGauge::new(commits.clock_ahead_micros as f64 / 1e6);
+        let help = "How far this node's clock is ahead of the store's";
+        let unit = Some(&Unit::Seconds);
+        ahead.encode(encoder.encode_descriptor("store_clock_ahead", help, unit, ahead.metric_type())?)?;
         Ok(())
     }
 }

@@ -78,6 +78,8 @@ pub struct Commits {
     pub log_bytes: u64,
     /// Requests that were refused since the store was busy.
     pub shed_count: u64,
+    /// How far this node's clock is ahead of the store's, where that is another machine's; behind is negative.
+    pub clock_ahead_micros: i64,
 }
 
 /// What retention removed.
@@ -157,7 +159,8 @@ pub trait Queue: Send + Sync {
     /// The clock that showed `unset` was set to `set`: moves along what was measured by it, how long endpoints have
     /// failed and until when leases last. When something is due does not move.
     ///
-    /// Of a store that several nodes share this is not for one of them to say: it does nothing.
+    /// Of a store that several nodes share this is not for one of them to say, and it times leases by its own clock: it
+    /// does nothing.
     async fn clock_was_set(&self, unset: Timestamp, set: Timestamp) -> Result<(), StoreError> {
         let _ = (unset, set);
         Ok(())

@@ -58,7 +58,8 @@ pub(crate) async fn open_store(settings: &Settings, serving: bool) -> anyhow::Re
     match (&settings.database_url, &settings.main_secret) {
         (Some(url), Some(main_secret)) => {
             let (url, main_secret) = (url.clone(), main_secret.clone());
-            let options = PostgresOptions { url, main_secret, dice: Arc::new(SystemDice), serving };
+            let clock = Some(Arc::new(SystemTimer) as _);
+            let options = PostgresOptions { url, main_secret, dice: Arc::new(SystemDice), clock, serving };
             Ok(PostgresStore::open(options).await.context("cannot open the database")?)
         }
         _ => Ok(open_embedded(settings, serving)?),

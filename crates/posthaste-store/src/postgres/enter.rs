@@ -131,6 +131,7 @@ async fn write_deliveries(work: &Work, owed: &[Owed<'_>]) -> Result<(), StoreErr
     if owed.is_empty() {
         return Ok(());
     }
+    let clock = &work.shared.clock;
     let sql = "INSERT INTO delivery (message, endpoint, app, state, manual, due_at, lease_token, lease_until, attempts) \
                SELECT u.*, 0 FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8) AS u";
     work.query(
@@ -143,7 +144,10 @@ async fn write_deliveries(work: &Work, owed: &[Owed<'_>]) -> Result<(), StoreErr
             &owed.iter().map(|o| o.entry.trigger == Trigger::Manual).collect::<Vec<_>>(),
             &owed.iter().map(|o| o.lease.is_none().then_some(o.due.as_micros())).collect::<Vec<_>>(),
             &owed.iter().map(|o| o.lease.map(|lease| lease.token)).collect::<Vec<_>>(),
-            &owed.iter().map(|o| o.lease.map(|lease| lease.until.as_micros())).collect::<Vec<_>>(),
+            &owed
+                .iter()
+                .map(|o| o.lease.map(|lease| clock.moved(lease.until, o.entry.now)))
+                .collect::<Vec<_>>(),
         ],
     )
     .await?;

@@ -4,6 +4,7 @@
 //! nothing is set for a session, nothing is listened to.
 
 mod batch;
+mod clock;
 mod connection;
 mod directory;
 mod enter;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_core::dice::Dice;
+use posthaste_core::time::Clock;
 use zeroize::Zeroizing;
 
 use crate::error::StoreError;
@@ -55,6 +57,8 @@ pub struct PostgresOptions {
     pub main_secret: Zeroizing<String>,
     /// Nonces and lease tokens.
     pub dice: Arc<dyn Dice>,
+    /// This node's clock, to be held against PostgreSQL's; `None` for a clock that a test holds.
+    pub clock: Option<Arc<dyn Clock>>,
     /// As a node that delivers: it says that it lives, and takes over from those that do not.
     pub serving: bool,
 }

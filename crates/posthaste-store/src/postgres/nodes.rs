@@ -27,6 +27,11 @@ const NUMBERS_TRIED: u32 = 100;
 const BEATS_BETWEEN_COUNTS: u32 = 8;
 /// Beats between two looks at whether the next days are there: about an hour.
 const BEATS_BETWEEN_DAYS: u32 = 1_800;
+/// Beats between two complaints about this node's clock.
+const BEATS_BETWEEN_COMPLAINTS: u32 = 30;
+
+/// What PostgreSQL's clock shows, in microseconds since 1970.
+const ITS_CLOCK: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 /// The part of a store that beats.
 pub(super) struct Heart {
@@ -40,11 +45,15 @@ impl Heart {
     /// Takes a number that no other node has.
     pub(super) async fn join(&self) -> Result<(), StoreError> {
         let client = self.pool.get().await?;
-        let sql = "INSERT INTO node (number, beat_at) VALUES (nextval('node_number'), clock_timestamp()) \
-                   ON CONFLICT (number) DO NOTHING RETURNING number";
+        let sql = format!(
+            "INSERT INTO node (number, beat_at) VALUES (nextval('node_number'), clock_timestamp()) \
+             ON CONFLICT (number) DO NOTHING RETURNING number, {ITS_CLOCK}"
+        );
         for _ in 0..NUMBERS_TRIED {
-            if let Some(row) = query_opt(&client, sql, &[]).await? {
+            let look = self.shared.clock.look();
+            if let Some(row) = query_opt(&client, &sql, &[]).await? {
                 self.shared.take_number(row.try_get(0)?);
+                self.shared.clock.saw(&look, row.try_get(1)?);
                 point!("node.joined");
                 return Ok(());
             }
@@ -54,13 +63,17 @@ impl Heart {
 
     /// Says that this node lives. Whoever has been silent for too long is another node from now on.
     pub(super) async fn beat(&self) -> Result<(), StoreError> {
-        let sql = "UPDATE node SET beat_at = clock_timestamp() WHERE number = $1";
-        let alive = {
+        let sql =
+            format!("UPDATE node SET beat_at = clock_timestamp() WHERE number = $1 RETURNING {ITS_CLOCK}");
+        let (look, alive) = {
             let client = self.pool.get().await?;
-            execute(&client, sql, &[&self.shared.number()]).await? == 1
+            let look = self.shared.clock.look();
+            (look, query_opt(&client, &sql, &[&self.shared.number()]).await?)
         };
         point!("node.beaten");
-        if alive { Ok(()) } else { self.join().await }
+        let Some(row) = alive else { return self.join().await };
+        self.shared.clock.saw(&look, row.try_get(0)?);
+        Ok(())
     }
 
     /// Leaves: from now on nobody waits until this node counts as dead.
@@ -118,6 +131,9 @@ impl Heart {
             return Ok(false);
         }
         self.beat().await?;
+        if beats.is_multiple_of(BEATS_BETWEEN_COMPLAINTS) {
+            self.shared.clock.complain();
+        }
         self.give_back().await?;
         let count = self.take_over().await?;
         if count > 0 {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::clock::DatabaseClock;
 use super::gate::Gate;
 use super::import;
 use super::migrate::migrate;
@@ -29,8 +30,9 @@ impl PostgresStore {
         let (config, secure) = url::read(&options.url)?;
         let overload = Arc::default();
         let pool = Pool::new(&config, &secure, CONNECTIONS_MAX, &overload)?;
-        let vault = Vault::new(&options.main_secret);
-        let shared = Arc::new(Shared::new(vault, options.dice, pool.clone(), Arc::clone(&overload)));
+        let (vault, clock) = (Vault::new(&options.main_secret), DatabaseClock::new(options.clock));
+        let shared = Shared::new(vault, options.dice, clock, pool.clone(), Arc::clone(&overload));
+        let shared = Arc::new(shared);
         let mut tries = 1;
         while let Err(error) = prepare(&pool, &shared, config.get_hosts().len()).await {
             // A pooler may hand out connections to a server that has died and is back.
@@ -46,6 +48,7 @@ impl PostgresStore {
             Arc::new(Heart { pool: pool.clone(), shared: Arc::clone(&shared), left: Mutex::default() });
         if options.serving {
             heart.join().await?;
+            shared.clock.complain();
             tokio::spawn(nodes::beat_on(Arc::downgrade(&heart)));
         }
         Ok(Arc::new(Self { pool, writer, gate, shared, heart }))

@@ -152,7 +152,8 @@ async fn release_expired(work: &mut Work, limit: u32, now: Timestamp) -> Result<
     let sql = "SELECT message, endpoint FROM delivery WHERE state = 1 AND lease_until <= $1 \
                ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED";
     let limit = i64::from(limit);
-    let expired = query(work.client(), sql, &[&now.as_micros(), &limit]).await?;
+    let by_its_clock = work.shared.clock.moved(now, now);
+    let expired = query(work.client(), sql, &[&by_its_clock, &limit]).await?;
     put_back(work, &expired, now).await
 }
 

@@ -9,6 +9,7 @@ use posthaste_core::dice::{Dice, roll};
 use posthaste_core::id::EndpointId;
 use posthaste_core::time::Timestamp;
 
+use super::clock::DatabaseClock;
 use super::memo::Memo;
 use super::overload::Overload;
 use super::partitions::Days;
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) days: Days,
     /// For what reads, and for changes that are rare.
     pub(super) pool: Pool,
+    pub(super) clock: DatabaseClock,
     engine: RwLock<Engine>,
     backlog: Mutex<Counted>,
     commits: AtomicU64,
@@ -66,7 +68,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(vault: Vault, dice: Arc<dyn Dice>, pool: Pool, overload: Arc<Overload>) -> Self {
+    pub(super) fn new(
+        vault: Vault,
+        dice: Arc<dyn Dice>,
+        clock: DatabaseClock,
+        pool: Pool,
+        overload: Arc<Overload>,
+    ) -> Self {
         // Of two nodes that had the same number one after the other, tokens meet as seldom as random numbers of 48 bits.
         let lease_token = AtomicI64::new(i64::from_le_bytes(roll(&*dice)).rem_euclid(TOKENS_OF_A_NODE));
         Self {
@@ -75,6 +83,7 @@ impl Shared {
             memo: Memo::default(),
             days: Days::default(),
             pool,
+            clock,
             engine: RwLock::default(),
             backlog: Mutex::default(),
             commits: AtomicU64::default(),
@@ -160,6 +169,7 @@ impl Shared {
             // PostgreSQL's log is PostgreSQL's.
             log_bytes: 0,
             shed_count: self.overload.shed_count(),
+            clock_ahead_micros: self.clock.ahead_micros(),
         }
     }
 

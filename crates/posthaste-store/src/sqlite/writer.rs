@@ -155,6 +155,7 @@ impl Writer {
             unwell: self.health.check().is_err(),
             log_bytes: self.health.log_bytes(),
             shed_count: 0,
+            clock_ahead_micros: 0,
         }
     }
 }

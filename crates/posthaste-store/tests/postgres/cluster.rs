@@ -184,7 +184,8 @@ impl Cluster {
 pub(crate) fn options(url: String) -> PostgresOptions {
     let seed = DATABASES.fetch_add(1, Ordering::SeqCst);
     let main_secret = String::from("the main secret").into();
-    PostgresOptions { url: url.into(), main_secret, dice: Arc::new(TestDice::seeded(seed)), serving: true }
+    let dice = Arc::new(TestDice::seeded(seed));
+    PostgresOptions { url: url.into(), main_secret, dice, clock: None, serving: true }
 }
 
 pub(crate) struct Database<'a> {

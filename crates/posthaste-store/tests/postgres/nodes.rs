@@ -9,6 +9,7 @@ use super::wire::Wire;
 use posthaste_core::delivery::{Claimed, Verdict};
 use posthaste_core::endpoint::EndpointChange;
 use posthaste_core::id::{EndpointId, MessageId};
+use posthaste_core::time::{TestClock, Timestamp};
 use posthaste_store::conformance::World;
 use posthaste_store::conformance::world::LEASE;
 
@@ -94,6 +95,40 @@ async fn what_a_node_holds_that_leaves_is_due_again_at_once_and_its_row_is_gone(
     // Only the other one is left, so nothing is taken over from anybody.
     database.execute("UPDATE node SET beat_at = beat_at - interval '1 hour' WHERE number = 1").await;
     assert_eq!(other.beat().await.unwrap(), 0);
+    database.drop().await;
+}
+
+/// A node whose own clock shows this, with a heart that beats by hand.
+async fn node_at(database: &Database<'_>, now: Timestamp) -> Arc<PostgresStore> {
+    let clock = Some(Arc::new(TestClock::at(now)) as _);
+    let options = PostgresOptions { clock, serving: false, ..options(database.url()) };
+    let node = PostgresStore::open(options).await.unwrap();
+    node.beat().await.unwrap();
+    node
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_clock_is_wrong_takes_no_lease_for_over_that_is_not() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let hour = std::time::Duration::from_secs(3_600);
+    let setup = World::new(database.open().await).await;
+    let app = setup.app().await;
+    let endpoint = setup.endpoint(app).await;
+    setup.accepts(app).await;
+    let (right, ahead) = (setup.now(), setup.now().later(hour));
+    let (node, wrong) = (node_at(&database, right).await, node_at(&database, ahead).await);
+    assert_eq!(node.claim(endpoint, 1, LEASE, right).await.unwrap().len(), 1);
+    assert_eq!(wrong.release_expired(10, ahead).await.unwrap(), 0, "it is an hour ahead, and that is all");
+    let over = "UPDATE delivery SET lease_until = lease_until - 3600000000 WHERE state = 1";
+    database.execute(over).await;
+    assert_eq!(wrong.release_expired(10, ahead).await.unwrap(), 1);
+    // The other way round: what one leases that is behind lasts for others as long as it should.
+    let taken = wrong.claim(endpoint, 1, LEASE, ahead).await.unwrap();
+    assert_eq!(taken[0].lease.until, ahead.later(LEASE), "for its own engine by its own clock");
+    assert_eq!(node.release_expired(10, right).await.unwrap(), 0);
+    let shown = (wrong.commits().clock_ahead_micros - node.commits().clock_ahead_micros) / 1_000_000;
+    assert!((3_595..3_605).contains(&shown), "{shown}");
     database.drop().await;
 }
 

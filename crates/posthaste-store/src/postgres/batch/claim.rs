@@ -115,7 +115,7 @@ const DUE: &str = "WITH due AS MATERIALIZED ( \
          ORDER BY due_at, message LIMIT a.room FOR UPDATE SKIP LOCKED) AS d) \
      UPDATE delivery SET state = 1, due_at = NULL, lease_token = $5 + due.number, lease_until = due.until \
      FROM due WHERE delivery.message = due.message AND delivery.endpoint = due.endpoint \
-     RETURNING due.n, due.due_at, delivery.lease_token, delivery.lease_until, delivery.attempts, delivery.manual, \
+     RETURNING due.n, due.due_at, delivery.lease_token, delivery.attempts, delivery.manual, \
      delivery.app, delivery.message";
 
 /// The same for a planted bug.
@@ -125,7 +125,9 @@ static DUE_UNLOCKED: LazyLock<String> = LazyLock::new(|| DUE.replace("FOR UPDATE
 async fn due(work: &Work, asked: &[(usize, &AskedClaim)]) -> Result<Vec<Found>, StoreError> {
     let commands = || asked.iter().map(|(_, claim)| &claim.command);
     let rooms: Vec<i64> = commands().map(|claim| i64::from(claim.limit)).collect();
-    let until = asked.iter().map(|(_, claim)| claim.now.later(claim.command.lease).as_micros());
+    // In the row by PostgreSQL's clock, for the engine by ours.
+    let ours = |claim: &AskedClaim| claim.now.later(claim.command.lease);
+    let until = asked.iter().map(|(_, claim)| work.shared.clock.moved(ours(claim), claim.now));
     let first_token = work.shared.lease_tokens(rooms.iter().sum::<i64>() + 1);
     let values: [&dyn Value; 5] = [
         &commands().map(|claim| bytes(&claim.endpoint)).collect::<Vec<_>>(),
@@ -136,20 +138,22 @@ async fn due(work: &Work, asked: &[(usize, &AskedClaim)]) -> Result<Vec<Found>, 
     ];
     let unlocked = planted(Bug::ClaimWithoutLock);
     let taken = work.query(if unlocked { &DUE_UNLOCKED } else { DUE }, &values).await?;
-    let keys = taken.iter().map(|row| Ok((rows::id(row, 6)?, rows::id(row, 7)?)));
+    let keys = taken.iter().map(|row| Ok((rows::id(row, 5)?, rows::id(row, 6)?)));
     let messages = messages(work, keys.collect::<Result<Vec<_>, StoreError>>()?).await?;
     let mut found = Vec::with_capacity(taken.len());
     for row in taken {
-        let message: MessageId = rows::id(&row, 7)?;
+        let number = usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX);
+        let Some((_, claim)) = asked.get(number) else { continue };
+        let message: MessageId = rows::id(&row, 6)?;
         let gone = || rows::corrupt("delivery", format!("{message} is not there"));
         // One message may be owed to several endpoints.
         let message = Arc::clone(messages.get(&message).ok_or_else(gone)?);
         found.push(Found {
-            number: usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX),
+            number,
             due: rows::at(&row, 1)?,
-            lease: Lease { token: row.try_get(2)?, until: rows::at(&row, 3)? },
-            attempts_made: rows::small_count(&row, 4)?,
-            trigger: if row.try_get(5)? { Trigger::Manual } else { Trigger::Scheduled },
+            lease: Lease { token: row.try_get(2)?, until: ours(claim) },
+            attempts_made: rows::small_count(&row, 3)?,
+            trigger: if row.try_get(4)? { Trigger::Manual } else { Trigger::Scheduled },
             message,
         });
     }

@@ -9,6 +9,7 @@ use posthaste_fault::point;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 
+use super::clock::DatabaseClock;
 use super::migrate::migrate_within;
 use super::open::{check_key, look_at_settings};
 use super::pool::Pool;
@@ -68,8 +69,8 @@ impl Import {
         let (config, secure) = url::read(&options.url)?;
         let overload = Arc::default();
         let pool = Pool::new(&config, &secure, CONNECTIONS, &overload)?;
-        let vault = Vault::new(&options.main_secret);
-        let shared = Shared::new(vault, options.dice, pool.clone(), overload);
+        let (vault, clock) = (Vault::new(&options.main_secret), DatabaseClock::new(options.clock));
+        let shared = Shared::new(vault, options.dice, clock, pool.clone(), overload);
         Ok(Self { pool, shared: Arc::new(shared) })
     }
 
