@@ -117,6 +117,15 @@ impl Cluster {
         execute(&self.direct_url(database), diary::KEEP).await
     }
 
+    /// Commits take their time from now on: whoever kills it is likely to meet one that is under way.
+    pub(crate) async fn commit_slowly(&self) -> anyhow::Result<()> {
+        let admin = self.direct_url("postgres");
+        for setting in ["commit_delay = 50000", "commit_siblings = 0"] {
+            execute(&admin, &format!("ALTER SYSTEM SET {setting}")).await?;
+        }
+        execute(&admin, "SELECT pg_reload_conf()").await
+    }
+
     /// Every process of the primary ends where it is; it is back when this returns.
     pub(crate) async fn crash(&self) -> anyhow::Result<()> {
         let mut primary = self.primary.lock().await;
