@@ -71,7 +71,7 @@ impl Connection {
             return Ok(known);
         }
         let types: Vec<_> = values.iter().map(|value| value.kind()).collect();
-        let made = self.client.prepare_typed(sql, &types).await?;
+        let made = Box::pin(self.client.prepare_typed(sql, &types)).await?;
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(sql, made.clone());
         Ok(made)
     }

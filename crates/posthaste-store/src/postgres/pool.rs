@@ -48,7 +48,8 @@ impl Pool {
     }
 
     pub(super) async fn get(&self) -> Result<Object<Dialer>, StoreError> {
-        self.inner.get().await.map_err(|error| match error {
+        // Apart: making a connection is a large future, and seldom done.
+        Box::pin(self.inner.get()).await.map_err(|error| match error {
             PoolError::Backend(error) => error.into(),
             PoolError::Timeout(_) => self.overload.shed("all connections to PostgreSQL are busy"),
             other => StoreError::Unavailable(Box::new(other)),

@@ -162,7 +162,7 @@ impl Writing {
     async fn transaction(&self, commands: &mut [Command]) -> Result<(), StoreError> {
         let mut tries = 1;
         loop {
-            match self.attempt(commands).await {
+            match Box::pin(self.attempt(commands)).await {
                 Err(Undone::Before(error))
                     if (was_in_the_way(&error) || is_lost(&error)) && tries < TOGETHER_MAX =>
                 {
