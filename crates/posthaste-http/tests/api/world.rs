@@ -116,20 +116,19 @@ impl Posthaste {
         let dir = std::env::temp_dir().join(format!("posthaste-api-{}-{unique:02x?}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let clock = Arc::new(TestClock::at(Timestamp::from_secs(1_790_000_000)));
-        Self::on(dir, clock, dice, token_rate, true)
+        Self::on(dir, (clock, dice), (token_rate, roles), true)
     }
 
     /// Another process on the same store, at the same time: nobody tells it what this one changes.
     pub(crate) fn beside(&self) -> Self {
         let (clock, dice) = (Arc::clone(&self.clock), Arc::clone(&self.dice));
-        Self::on(self.dir.clone(), clock, dice, None, false)
+        Self::on(self.dir.clone(), (clock, dice), (None, Roles::ALL), false)
     }
 
     fn on(
         dir: PathBuf,
-        clock: Arc<TestClock>,
-        dice: Arc<TestDice>,
-        token_rate: Option<NonZeroU32>,
+        (clock, dice): (Arc<TestClock>, Arc<TestDice>),
+        (token_rate, roles): (Option<NonZeroU32>, Roles),
         serving: bool,
     ) -> Self {
         let options = SqliteOptions {
