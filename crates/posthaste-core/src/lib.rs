@@ -2,8 +2,8 @@
 //!
 //! Time and chance are arguments here. Modules stand in the order in which data meets them: who asks
 //! (`tenant`, `token`), what happened (`message`), came in (`source`, `origin`) or was due (`cron`, `schedule`), who wants
-//! it (`endpoint`, `fanout`), what is owed (`delivery`), what was tried (`attempt`) and what follows from it (`retry`,
-//! `health`, `operational`); `role` says which node does what.
+//! it (`endpoint`, `fanout`), what is owed (`delivery`), by which node (`owner`, `role`), what was tried (`attempt`) and
+//! what follows from it (`retry`, `health`, `operational`).
 
 pub mod app;
 pub mod attempt;
@@ -22,6 +22,7 @@ pub mod message;
 pub mod name;
 pub mod operational;
 pub mod origin;
+pub mod owner;
 pub mod retry;
 pub mod role;
 pub mod schedule;
