@@ -156,8 +156,8 @@ class Posthaste:
     def tables(self, *apart):
         """What every table holds, but for some of them."""
         if STORE != "sqlite":
-            # Each node says that it lives, whatever it is asked.
-            return two_nodes.tables(self.data_dir, "node", *apart)
+            # Each node says that it lives, whatever it is asked; what it owns and what it counted are its own as well.
+            return two_nodes.tables(self.data_dir, "node", "owner", "tally", *apart)
         with sqlite3.connect(f"file:{self.data_dir}/posthaste.db?mode=ro", uri=True) as db:
             tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             tables = [name for name in tables if name not in apart and not name.startswith("sqlite_")]

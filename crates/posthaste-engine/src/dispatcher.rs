@@ -4,6 +4,7 @@ use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 use posthaste_core::attempt::Outcome;
 use posthaste_core::delivery::Claimed;
+use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::EndpointId;
 use posthaste_core::time::Timestamp;
 use posthaste_store::queue::HandOver;
@@ -18,6 +19,10 @@ pub(crate) struct Intray(pub(crate) Weak<Engine>);
 impl HandOver for Intray {
     fn has_room(&self, endpoint: EndpointId) -> bool {
         self.0.upgrade().is_some_and(|engine| !engine.is_stopping() && engine.lanes().has_room(endpoint))
+    }
+
+    fn is_taking(&self) -> bool {
+        self.0.upgrade().is_some_and(|engine| !engine.is_stopping())
     }
 
     fn take(&self, claimed: Vec<Claimed>) {
@@ -77,7 +82,8 @@ impl Engine {
         let mut lanes = self.lanes();
         let parked_before = lanes.next_wake();
         let mut starting = Vec::new();
-        while let Some(claimed) = lanes.next(now) {
+        let may_send_to = |endpoint: &Endpoint| self.queue.may_send_to(endpoint);
+        while let Some(claimed) = lanes.next(now, &may_send_to) {
             starting.push(claimed);
         }
         let parked = lanes.next_wake() != parked_before;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use posthaste_core::attempt::Outcome;
 use posthaste_core::delivery::Claimed;
+use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{AppId, EndpointId};
 use posthaste_core::time::Timestamp;
 
@@ -161,8 +162,13 @@ impl Lanes {
         self.enqueue(endpoint);
     }
 
-    /// The next delivery whose turn it is, if any may start now.
-    pub(crate) fn next(&mut self, now: Timestamp) -> Option<Claimed> {
+    /// The next delivery whose turn it is, if any may start now. `may_send_to`: whether this node may send to an endpoint
+    /// with a rate at all; what it may not goes back to the store.
+    pub(crate) fn next(
+        &mut self,
+        now: Timestamp,
+        may_send_to: &dyn Fn(&Endpoint) -> bool,
+    ) -> Option<Claimed> {
         while self.in_flight < self.limits.in_flight_max {
             let endpoint = self.ring.pop_front()?;
             let Some(lane) = self.by_endpoint.get_mut(&endpoint) else { continue };
@@ -177,6 +183,13 @@ impl Lanes {
                 continue;
             }
             let Some(front) = lane.waiting.front() else { continue };
+            if !may_send_to(&front.endpoint) {
+                for lost in lane.waiting.drain(..) {
+                    self.held_bytes -= weight(&lost);
+                    self.stale.push(lost);
+                }
+                continue;
+            }
             let app = front.endpoint.app;
             let mut app_rate = match front.endpoint.app_rate_per_second {
                 Some(per_second) => {

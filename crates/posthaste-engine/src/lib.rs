@@ -192,6 +192,9 @@ impl Engine {
         self.tasks.wait().await;
         // A claim may have been under way: what it brought came after the others had gone back.
         self.give_back().await;
+        if let Err(error) = self.queue.let_go().await {
+            tracing::warn!(%error, "endpoints with a rate limit could not be let go of: others wait until that is over");
+        }
     }
 
     async fn give_back(&self) {

@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use posthaste_core::attempt::{FailureKind, Outcome};
+use posthaste_core::owner::RATE_SLACK;
 use posthaste_core::time::Timestamp;
 
 /// Attempts at once that an endpoint starts with: little enough that a hundred hanging endpoints together stay far
@@ -75,9 +76,6 @@ fn is_distress(outcome: &Outcome) -> bool {
         ),
     }
 }
-
-/// How far a rate limit may run ahead of an even spread: wide enough that a timer that fires late loses nothing.
-const RATE_SLACK: Duration = Duration::from_millis(50);
 
 /// A rate limit as a schedule: the generic cell rate algorithm (ITU-T I.371). It never refuses, it says when.
 #[derive(Debug, Clone, Copy)]

@@ -158,6 +158,10 @@ impl HandOver for WatchedHandOver {
         self.engine.has_room(endpoint)
     }
 
+    fn is_taking(&self) -> bool {
+        self.engine.is_taking()
+    }
+
     fn take(&self, claimed: Vec<Claimed>) {
         self.timing.lock().unwrap_or_else(PoisonError::into_inner).claimed(&claimed);
         self.engine.take(claimed);

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use posthaste_core::app::Reference;
 use posthaste_core::attempt::Attempt;
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease, Verdict};
+use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{EndpointId, JobId};
 use posthaste_core::job::Job;
 use posthaste_core::tenant::EnvironmentId;
@@ -21,6 +22,11 @@ pub trait HandOver: Send + Sync {
     /// Whether this node would send a new delivery to this endpoint at once. What it has no room for stays in the
     /// store, unleased.
     fn has_room(&self, endpoint: EndpointId) -> bool;
+
+    /// Whether this node sends at all; not while it ends.
+    fn is_taking(&self) -> bool {
+        true
+    }
 
     /// Deliveries that were just committed, leased to this node.
     fn take(&self, claimed: Vec<Claimed>);
@@ -99,7 +105,8 @@ pub trait Queue: Send + Sync {
     /// From now on new deliveries are offered to `engine`, leased for `lease`.
     fn hand_over_to(&self, engine: Arc<dyn HandOver>, lease: Duration);
 
-    /// Claims what is due for one endpoint, oldest due first; nothing while its source is paused.
+    /// Claims what is due for one endpoint, oldest due first; nothing while its source is paused, or while another node
+    /// owns it.
     ///
     /// Promise: no two callers hold a live lease on one delivery. The claim is committed before it returns.
     async fn claim(
@@ -127,6 +134,18 @@ pub trait Queue: Send + Sync {
 
     /// Gives claimed deliveries back untried; they keep their place before what was accepted later.
     async fn release(&self, deliveries: Vec<(DeliveryKey, Lease)>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Whether this node may send to this endpoint now. Of one with a rate limit, its own or its app's, one node is the
+    /// owner; an embedded store has one node.
+    fn may_send_to(&self, endpoint: &Endpoint) -> bool {
+        let _ = endpoint;
+        true
+    }
+
+    /// Gives up what this node owns: it sends no more.
+    async fn let_go(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Puts deliveries with an expired lease back into the queue; at most `limit`. Safe on every node at once.
     async fn release_expired(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError>;

@@ -60,6 +60,9 @@ pub(crate) struct SettingArgs {
     /// PostgreSQL database to use instead of the embedded store: postgres://user:password@host/name
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<String>,
+    /// The same database without a pooler in between, to hear at once what other nodes tell
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_listen_url: Option<String>,
     /// What this node does, of several on one database: one or more of api, inbound and deliver [default: all]
     #[arg(long, value_name = "ROLES")]
     pub(crate) role: Option<String>,

@@ -58,8 +58,9 @@ pub(crate) async fn open_store(settings: &Settings, serving: bool) -> anyhow::Re
     match (&settings.database_url, &settings.main_secret) {
         (Some(url), Some(main_secret)) => {
             let (url, main_secret) = (url.clone(), main_secret.clone());
-            let clock = Some(Arc::new(SystemTimer) as _);
-            let options = PostgresOptions { url, main_secret, dice: Arc::new(SystemDice), clock, serving };
+            let listen_url = settings.database_listen_url.clone();
+            let (dice, clock) = (Arc::new(SystemDice), Some(Arc::new(SystemTimer) as _));
+            let options = PostgresOptions { url, listen_url, main_secret, dice, clock, serving };
             Ok(PostgresStore::open(options).await.context("cannot open the database")?)
         }
         _ => Ok(open_embedded(settings, serving)?),

@@ -68,7 +68,7 @@ fn lanes() -> Lanes {
 }
 
 fn started(lanes: &mut Lanes, now: Timestamp) -> Vec<EndpointId> {
-    std::iter::from_fn(|| lanes.next(now)).map(|claimed| claimed.endpoint.id).collect()
+    std::iter::from_fn(|| lanes.next(now, &|_| true)).map(|claimed| claimed.endpoint.id).collect()
 }
 
 fn success() -> Outcome {
@@ -217,5 +217,20 @@ fn what_is_given_back_is_everything_that_was_not_begun() {
     }
     let begun = started(&mut lanes, NOW).len();
     assert_eq!(lanes.give_back().len() + begun, 16);
-    assert!(lanes.next(NOW).is_none());
+    assert!(lanes.next(NOW, &|_| true).is_none());
+}
+
+#[test]
+fn what_this_node_may_not_send_to_goes_back_to_the_store_and_holds_up_nobody() {
+    let (lost, kept) = (endpoint(1, Some(20)), endpoint(2, Some(20)));
+    let mut lanes = lanes();
+    for _ in 0..3 {
+        lanes.push(owed_to(&lost));
+    }
+    lanes.push(owed_to(&kept));
+    let next = lanes.next(NOW, &|endpoint| endpoint.id == kept.id);
+    assert_eq!(next.map(|claimed| claimed.endpoint.id), Some(kept.id));
+    let gone: Vec<_> = lanes.take_stale().iter().map(|claimed| claimed.endpoint.id).collect();
+    assert_eq!(gone, [lost.id; 3]);
+    assert_eq!(lanes.next(NOW, &|_| true).map(|claimed| claimed.endpoint.id), None);
 }

@@ -9,11 +9,14 @@ use posthaste_core::id::MessageId;
 use posthaste_core::message::Message;
 use posthaste_core::name::{Channel, EventTypeName, Tag};
 use posthaste_core::operational::Operational;
+use posthaste_core::owner::thing_of;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_fault::point;
 
 use super::memo::known;
+use super::notice::Told;
+use super::owners::{Answer, Held};
 use super::partitions;
 use super::rows::{self, micros};
 use super::statement::{Text, bytes};
@@ -36,7 +39,7 @@ pub(super) struct Entry {
 
 /// Writes messages and what they owe.
 pub(super) async fn enter(work: &mut Work, entries: &[Entry]) -> Result<(), StoreError> {
-    let owed = owe(work, entries);
+    let owed = owe(work, entries, &Held::default());
     write(work, entries, &owed).await
 }
 
@@ -91,15 +94,38 @@ pub(super) struct Owed<'a> {
     lease: Option<Lease>,
 }
 
+/// Whose turn it is to send to an endpoint.
+enum Sender {
+    /// This node's, if it has room.
+    Us,
+    /// Another one's.
+    Other(i32),
+    /// Whoever claims it.
+    Unknown,
+}
+
+fn sender(work: &Work, held: &Held, endpoint: &Endpoint) -> Sender {
+    let Some((thing, _)) = thing_of(endpoint) else { return Sender::Us };
+    match held.of(thing) {
+        Some(Answer::Ours) => Sender::Us,
+        Some(Answer::Theirs(node)) => Sender::Other(node),
+        Some(Answer::Rests(_)) => Sender::Unknown,
+        None if work.shared.owned.may_send_to(endpoint) => Sender::Us,
+        None => work.shared.owned.theirs(thing).map_or(Sender::Unknown, Sender::Other),
+    }
+}
+
 /// What is owed; already leased to this node if that would send it at once.
-pub(super) fn owe<'a>(work: &mut Work, entries: &'a [Entry]) -> Vec<Owed<'a>> {
+pub(super) fn owe<'a>(work: &mut Work, entries: &'a [Entry], held: &Held) -> Vec<Owed<'a>> {
     let mut all = Vec::with_capacity(entries.len());
     for entry in entries {
         let Entry { app, message, trigger, now, .. } = entry;
         let at_once = message.deliver_at.is_none() && !app.is_paused();
         for endpoint in &entry.targets {
+            let sender = sender(work, held, endpoint);
+            let ours = matches!(sender, Sender::Us);
             let leased_for = match &work.engine {
-                Some((engine, lasts)) if at_once && engine.has_room(endpoint.id) => Some(*lasts),
+                Some((engine, lasts)) if at_once && ours && engine.has_room(endpoint.id) => Some(*lasts),
                 _ => None,
             };
             let lease = leased_for.map(|lasts| work.shared.lease(lasts, *now));
@@ -117,8 +143,12 @@ pub(super) fn owe<'a>(work: &mut Work, entries: &'a [Entry]) -> Vec<Owed<'a>> {
                 });
             } else {
                 work.effects.waiting_delta += 1;
-                if !app.is_paused() {
-                    work.effects.due.push((endpoint.id, due));
+                match sender {
+                    _ if app.is_paused() => {}
+                    Sender::Other(node) if at_once => {
+                        work.effects.told.push(Told::Due { to: Some(node), endpoint: endpoint.id });
+                    }
+                    _ => work.effects.due.push((endpoint.id, due)),
                 }
             }
             all.push(Owed { entry, endpoint, due, lease });

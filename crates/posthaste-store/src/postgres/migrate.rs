@@ -13,7 +13,10 @@ use crate::error::StoreError;
 use crate::schema::{self, Applied, WorksWith, checksum_of, judge};
 
 /// All migrations, in order: the first has number 1.
-const RELEASED: &[&str] = &[include_str!("../../migrations/postgres/0001_first.sql")];
+const RELEASED: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_first.sql"),
+    include_str!("../../migrations/postgres/0002_owners.sql"),
+];
 /// What a binary adds that plays the next version in a test.
 const NEXT: &str = include_str!("../../migrations/next/postgres.sql");
 

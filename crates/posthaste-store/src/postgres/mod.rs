@@ -1,7 +1,7 @@
 //! The store for several machines: PostgreSQL, any number of equal nodes.
 //!
 //! Works through a pooler that gives each transaction a connection of its own choice: no statement is prepared by name,
-//! nothing is set for a session, nothing is listened to.
+//! nothing is set for a session. What listens has a connection of its own, and can be done without.
 
 mod batch;
 mod clock;
@@ -14,11 +14,15 @@ mod history;
 pub(crate) mod import;
 mod intake;
 mod jobs;
+mod listen;
 mod memo;
 mod migrate;
 mod nodes;
+mod notice;
 mod open;
 mod overload;
+mod owned;
+mod owners;
 mod pages;
 mod partitions;
 mod pool;
@@ -29,6 +33,7 @@ mod shared;
 mod sources;
 mod standbys;
 mod statement;
+mod tell;
 mod tls;
 mod url;
 mod work;
@@ -39,6 +44,7 @@ use std::time::Duration;
 
 use posthaste_core::dice::Dice;
 use posthaste_core::time::Clock;
+use tokio::task::AbortHandle;
 use zeroize::Zeroizing;
 
 use crate::error::StoreError;
@@ -53,6 +59,8 @@ use writer::Writer;
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port,host:port/database?sslmode=…`; tried in order until one can be written to.
     pub url: Zeroizing<String>,
+    /// The database itself, if `url` leads to a pooler; what nodes tell each other is heard only without one.
+    pub listen_url: Option<Zeroizing<String>>,
     /// Encrypts secrets at rest; the same on every node, for the life of the store.
     pub main_secret: Zeroizing<String>,
     /// Nonces and lease tokens.
@@ -71,6 +79,16 @@ pub struct PostgresStore {
     gate: Gate,
     shared: Arc<Shared>,
     heart: Arc<Heart>,
+    _beside: Beside,
+}
+
+/// Tasks that end with the store.
+struct Beside(Vec<AbortHandle>);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
 }
 
 /// How long a caller waits for what every request reads first.

@@ -14,7 +14,7 @@ use super::pool::Pool;
 use super::shared::{Shared, TOKENS_OF_A_NODE};
 use super::statement::{execute, query, query_opt, query_patiently};
 use super::work::{Work, change};
-use super::{partitions, queue, rows};
+use super::{owners, partitions, queue, rows};
 use crate::error::StoreError;
 
 /// How often a node says that it lives.
@@ -32,6 +32,8 @@ const BEATS_BETWEEN_COMPLAINTS: u32 = 30;
 
 /// What PostgreSQL's clock shows, in microseconds since 1970.
 const ITS_CLOCK: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+/// Beats between two times that rows are removed of owners that own no more.
+const BEATS_BETWEEN_SWEEPS: u32 = 8;
 
 /// The part of a store that beats.
 pub(super) struct Heart {
@@ -52,8 +54,11 @@ impl Heart {
         for _ in 0..NUMBERS_TRIED {
             let look = self.shared.clock.look();
             if let Some(row) = query_opt(&client, &sql, &[]).await? {
+                // What it owned before, it owned as another node.
+                self.shared.owned.forget_all();
                 self.shared.take_number(row.try_get(0)?);
                 self.shared.clock.saw(&look, row.try_get(1)?);
+                self.shared.teller.join();
                 point!("node.joined");
                 return Ok(());
             }
@@ -63,17 +68,21 @@ impl Heart {
 
     /// Says that this node lives. Whoever has been silent for too long is another node from now on.
     pub(super) async fn beat(&self) -> Result<(), StoreError> {
-        let sql =
-            format!("UPDATE node SET beat_at = clock_timestamp() WHERE number = $1 RETURNING {ITS_CLOCK}");
-        let (look, alive) = {
-            let client = self.pool.get().await?;
-            let look = self.shared.clock.look();
-            (look, query_opt(&client, &sql, &[&self.shared.number()]).await?)
-        };
+        let sql = format!(
+            "UPDATE node SET beat_at = clock_timestamp() WHERE number = $1 \
+             RETURNING {ITS_CLOCK}, (SELECT count(*) FROM node) = 1"
+        );
+        let client = self.pool.get().await?;
+        let look = self.shared.clock.look();
+        let beaten = query_opt(&client, &sql, &[&self.shared.number()]).await?;
         point!("node.beaten");
-        let Some(row) = alive else { return self.join().await };
+        let Some(row) = beaten else {
+            drop(client);
+            return self.join().await;
+        };
         self.shared.clock.saw(&look, row.try_get(0)?);
-        Ok(())
+        self.shared.teller.set_alone(row.try_get(1)?);
+        owners::keep(&client, &self.shared).await
     }
 
     /// Leaves: from now on nobody waits until this node counts as dead.
@@ -138,6 +147,9 @@ impl Heart {
         let count = self.take_over().await?;
         if count > 0 {
             tracing::warn!(count, "a node is gone: what it held is due again");
+        }
+        if beats.is_multiple_of(BEATS_BETWEEN_SWEEPS) {
+            owners::sweep(&*self.pool.get().await?).await?;
         }
         if beats.is_multiple_of(BEATS_BETWEEN_COUNTS) {
             self.count().await?;

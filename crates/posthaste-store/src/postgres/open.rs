@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::statement::{execute, query, query_opt, query_patiently};
 use super::work::{TRIES_MAX, Work, is_lost};
 use super::writer::{WRITERS, Writer};
-use super::{PostgresOptions, PostgresStore, standbys, url};
+use super::{Beside, PostgresOptions, PostgresStore, listen, standbys, tell, url};
 use crate::error::StoreError;
 use crate::seal::Vault;
 
@@ -28,6 +28,7 @@ impl PostgresStore {
     /// Opens the store, and makes it if it is not there.
     pub async fn open(options: PostgresOptions) -> Result<Arc<Self>, StoreError> {
         let (config, secure) = url::read(&options.url)?;
+        let listens_by = options.listen_url.as_deref().map(|listen| url::read(listen)).transpose()?;
         let overload = Arc::default();
         let pool = Pool::new(&config, &secure, CONNECTIONS_MAX, &overload)?;
         let (vault, clock) = (Vault::new(&options.main_secret), DatabaseClock::new(options.clock));
@@ -46,12 +47,16 @@ impl PostgresStore {
         let gate = Gate::start(&pool);
         let heart =
             Arc::new(Heart { pool: pool.clone(), shared: Arc::clone(&shared), left: Mutex::default() });
+        let mut beside = vec![tokio::spawn(tell::tell_on(pool.clone(), Arc::clone(&shared))).abort_handle()];
         if options.serving {
             heart.join().await?;
             shared.clock.complain();
             tokio::spawn(nodes::beat_on(Arc::downgrade(&heart)));
+            let (config, secure) = listens_by.unwrap_or((config, secure));
+            let listening = tokio::spawn(listen::listen_on(config, secure, Arc::clone(&shared)));
+            beside.push(listening.abort_handle());
         }
-        Ok(Arc::new(Self { pool, writer, gate, shared, heart }))
+        Ok(Arc::new(Self { pool, writer, gate, shared, heart, _beside: Beside(beside) }))
     }
 }
 

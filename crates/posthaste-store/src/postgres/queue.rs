@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use posthaste_core::app::Reference;
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
+use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{EndpointId, JobId, MessageId};
 use posthaste_core::job::Job;
 use posthaste_core::tenant::EnvironmentId;
@@ -16,7 +17,7 @@ use super::batch::place;
 use super::batch::{AskedClaim, AskedRecord, AskedRelease, Claim, Command};
 use super::statement::{Value, bytes, execute, query, query_opt};
 use super::work::{Work, change};
-use super::{PostgresStore, jobs, retention, rows};
+use super::{PostgresStore, jobs, owners, retention, rows};
 use crate::error::{ChangeError, StoreError};
 use crate::queue::{Backlog, Commits, Forgotten, HandOver, NewRecover, Queue, Record, Recorded};
 
@@ -71,6 +72,15 @@ impl Queue for PostgresStore {
 
     async fn release(&self, deliveries: Vec<(DeliveryKey, Lease)>, now: Timestamp) -> Result<(), StoreError> {
         self.writer.run(move |caller| Command::Release(AskedRelease::new(deliveries, now, caller))).await
+    }
+
+    fn may_send_to(&self, endpoint: &Endpoint) -> bool {
+        self.shared.owned.may_send_to(endpoint)
+    }
+
+    async fn let_go(&self) -> Result<(), StoreError> {
+        let client = self.pool.get().await?;
+        owners::let_go(&client, &self.shared).await
     }
 
     async fn release_expired(&self, limit: u32, now: Timestamp) -> Result<u32, StoreError> {

@@ -7,13 +7,17 @@ use std::time::Duration;
 use posthaste_core::delivery::{Claimed, Lease};
 use posthaste_core::dice::{Dice, roll};
 use posthaste_core::id::EndpointId;
+use posthaste_core::owner::Thing;
 use posthaste_core::time::Timestamp;
 
 use super::clock::DatabaseClock;
 use super::memo::Memo;
+use super::notice::Told;
 use super::overload::Overload;
+use super::owned::{Known, Owned};
 use super::partitions::Days;
 use super::pool::Pool;
+use super::tell::Teller;
 use crate::error::StoreError;
 use crate::queue::{Backlog, Commits, HandOver};
 use crate::seal::Vault;
@@ -34,6 +38,10 @@ pub(super) struct Effects {
     pub(super) waiting_delta: i64,
     pub(super) in_flight_delta: i64,
     pub(super) commands_count: u64,
+    /// Whose rate-limited things are.
+    pub(super) owned: Vec<(Thing, Known)>,
+    /// What others should know.
+    pub(super) told: Vec<Told>,
 }
 
 /// How much is owed. Kept together: between two counters a claim could be seen in neither.
@@ -51,6 +59,8 @@ pub(super) struct Shared {
     /// For what reads, and for changes that are rare.
     pub(super) pool: Pool,
     pub(super) clock: DatabaseClock,
+    pub(super) owned: Owned,
+    pub(super) teller: Teller,
     engine: RwLock<Engine>,
     backlog: Mutex<Counted>,
     commits: AtomicU64,
@@ -84,6 +94,8 @@ impl Shared {
             days: Days::default(),
             pool,
             clock,
+            owned: Owned::default(),
+            teller: Teller::default(),
             engine: RwLock::default(),
             backlog: Mutex::default(),
             commits: AtomicU64::default(),
@@ -156,6 +168,12 @@ impl Shared {
         *self.counted() = Counted { waiting, in_flight };
     }
 
+    /// A source changed, here or on another node.
+    pub(super) fn note_source_change(&self) {
+        // Release, and Acquire where it is read: who sees the number also finds what is on disk.
+        self.source_changes.fetch_add(1, Ordering::Release);
+    }
+
     pub(super) fn source_changes(&self) -> u64 {
         self.source_changes.load(Ordering::Acquire)
     }
@@ -210,9 +228,19 @@ impl Shared {
         counted.waiting += effects.waiting_delta;
         counted.in_flight += effects.in_flight_delta;
         drop(counted);
-        // Release, and Acquire where it is read: who sees the number also finds what is on disk.
-        self.source_changes.fetch_add(u64::from(effects.source_changed), Ordering::Release);
-        let Some((engine, _)) = self.engine() else { return };
+        if effects.source_changed {
+            self.note_source_change();
+            self.teller.tell([Told::Sources]);
+        }
+        self.owned.learn(effects.owned);
+        self.teller.tell(effects.told);
+        if effects.job {
+            self.teller.tell([Told::Job]);
+        }
+        let Some((engine, _)) = self.engine().filter(|(engine, _)| engine.is_taking()) else {
+            let anybodys = |(endpoint, _)| Told::Due { to: None, endpoint };
+            return self.teller.tell(effects.due.into_iter().map(anybodys));
+        };
         if !effects.claimed.is_empty() {
             engine.take(effects.claimed);
         }

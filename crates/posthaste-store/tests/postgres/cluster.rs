@@ -185,7 +185,7 @@ pub(crate) fn options(url: String) -> PostgresOptions {
     let seed = DATABASES.fetch_add(1, Ordering::SeqCst);
     let main_secret = String::from("the main secret").into();
     let dice = Arc::new(TestDice::seeded(seed));
-    PostgresOptions { url: url.into(), main_secret, dice, clock: None, serving: true }
+    PostgresOptions { url: url.into(), listen_url: None, main_secret, dice, clock: None, serving: true }
 }
 
 pub(crate) struct Database<'a> {

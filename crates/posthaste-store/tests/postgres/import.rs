@@ -12,7 +12,7 @@ use super::cluster::{Cluster, Database, options};
 
 /// In PostgreSQL only: filled as rows are written, and what nodes keep for themselves.
 const OF_POSTGRES: &[&str] = &["app.version", "delivery.lease_token", "delivery.lease_until"];
-const TABLES_OF_POSTGRES: &[&str] = &["day", "setting", "migration", "node"];
+const TABLES_OF_POSTGRES: &[&str] = &["day", "setting", "migration", "node", "owner", "tally"];
 
 struct Embedded(std::path::PathBuf);
 

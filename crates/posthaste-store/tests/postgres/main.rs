@@ -10,6 +10,8 @@ mod days;
 mod days_cost;
 mod import;
 mod nodes;
+mod notices;
+mod owners;
 mod plans;
 mod prepared;
 mod wire;

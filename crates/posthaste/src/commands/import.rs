@@ -79,7 +79,8 @@ fn options(args: &ImportArgs, settings: &Settings) -> anyhow::Result<Options> {
     let mut secrets: Vec<_> = files.iter().filter_map(|file| written(file)).collect();
     secrets.push(main_secret.clone());
     let (url, main_secret) = (url.clone(), main_secret.clone());
-    let to = PostgresOptions { url, main_secret, dice: Arc::new(SystemDice), clock: None, serving: false };
+    let dice = Arc::new(SystemDice);
+    let to = PostgresOptions { url, listen_url: None, main_secret, dice, clock: None, serving: false };
     Ok(Options { from, secrets, places: places.join(" nor "), to })
 }
 

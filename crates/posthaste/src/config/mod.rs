@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
     pub(crate) database_url: Option<Zeroizing<String>>,
+    pub(crate) database_listen_url: Option<Zeroizing<String>>,
     pub(crate) roles: Roles,
     pub(crate) retry_schedule: RetrySchedule,
     pub(crate) request_timeout: Duration,
@@ -81,14 +82,20 @@ pub(crate) enum ConfigError {
     Machine(String),
 }
 
-/// A database is shared by nodes, and so is the secret that it is sealed with: none of them may make one up.
-fn check_database(url: &str, has_main_secret: bool) -> Result<(), ConfigError> {
+/// Refuses what leads to no PostgreSQL.
+fn check_scheme(name: &str, url: &str, or_else: &str) -> Result<(), ConfigError> {
     let scheme = url.split(':').next().unwrap_or_default();
     if !matches!(scheme, "postgres" | "postgresql") {
         return Err(ConfigError::NotSupported(format!(
-            "POSTHASTE_DATABASE_URL names a {scheme} database: use postgres://, or leave it unset for the embedded store"
+            "{name} names a {scheme} database: use postgres://, or leave it unset {or_else}"
         )));
     }
+    Ok(())
+}
+
+/// A database is shared by nodes, and so is the secret that it is sealed with: none of them may make one up.
+fn check_database(url: &str, has_main_secret: bool) -> Result<(), ConfigError> {
+    check_scheme("POSTHASTE_DATABASE_URL", url, "for the embedded store")?;
     if !has_main_secret {
         return Err(ConfigError::Together(
             "POSTHASTE_DATABASE_URL needs POSTHASTE_MAIN_SECRET, the same on every node: make one with `openssl rand -hex 32`"
@@ -108,6 +115,17 @@ fn check_roles(roles: Roles, shares_its_store: bool) -> Result<(), ConfigError> 
          everything ({})",
         Roles::ALL
     )))
+}
+
+fn check_listen_url(url: &str, has_database: bool) -> Result<(), ConfigError> {
+    check_scheme("POSTHASTE_DATABASE_LISTEN_URL", url, "if no pooler is in between")?;
+    if !has_database {
+        return Err(ConfigError::Together(
+            "POSTHASTE_DATABASE_LISTEN_URL needs POSTHASTE_DATABASE_URL: an embedded store has no other nodes"
+                .to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// 2 for what whoever started us can mend, 1 for the rest.
@@ -174,10 +192,15 @@ impl Settings {
         if let Some(url) = &database_url {
             check_database(url, main_secret.is_some())?;
         }
+        let database_listen_url = raw.secret("database-listen-url")?;
+        if let Some(url) = &database_listen_url {
+            check_listen_url(url, database_url.is_some())?;
+        }
         let roles = raw.parse("role", Roles::parse)?;
         check_roles(roles, database_url.is_some())?;
         Ok(Self {
             database_url,
+            database_listen_url,
             roles,
             listen: raw.parse("listen", value::address)?,
             data_dir: PathBuf::from(raw.get("data-dir").unwrap_or_default()),

@@ -46,6 +46,7 @@ const KNOWN: &[Known] = &[
     plain("data-dir", "./posthaste-data"),
     // A database URL carries a password.
     Known { name: "database-url", default: None, secret: true },
+    Known { name: "database-listen-url", default: None, secret: true },
     plain("role", "api,inbound,deliver"),
     plain("retry-schedule", "5s,5m,30m,2h,5h,10h,10h,14h,20h,24h"),
     plain("request-timeout", "15s"),
@@ -107,6 +108,7 @@ impl Raw {
             ("listen", "--listen", &args.listen),
             ("data-dir", "--data-dir", &args.data_dir),
             ("database-url", "--database-url", &args.database_url),
+            ("database-listen-url", "--database-listen-url", &args.database_listen_url),
             ("role", "--role", &args.role),
         ];
         for (name, flag, value) in flags {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use posthaste_core::attempt::Trigger;
@@ -9,10 +10,13 @@ use posthaste_core::delivery::{Claimed, Lease};
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{AppId, EndpointId, MessageId, MessageKind};
 use posthaste_core::message::Message;
+use posthaste_core::owner::thing_of;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_fault::{Bug, planted, point};
 
+use super::super::notice::Told;
+use super::super::owners::{Answer, Held};
 use super::super::partitions::by_day;
 use super::super::rows::{self, BODY_COLUMNS, MESSAGE_COLUMNS};
 use super::super::statement::{Value, bytes, query};
@@ -21,10 +25,25 @@ use super::AskedClaim;
 use super::versions::View;
 use crate::error::StoreError;
 
+/// When to come again, if another node took something at the same moment.
+const TAKEN_AWAY: Duration = Duration::from_millis(100);
+
 /// What was claimed, by the place of who asked for it. Places that are not in it wait for the next transaction.
 pub(super) type Taken = HashMap<usize, Vec<Claimed>>;
 
-pub(super) async fn claim(work: &Work, claims: &[&mut AskedClaim], view: &View) -> Result<Taken, StoreError> {
+/// Why nothing is claimed for an endpoint: one with a rate that is not ours.
+fn not_ours(view: &View, held: &Held, endpoint: EndpointId) -> Option<Answer> {
+    let (thing, _) = thing_of(view.endpoint(endpoint)?)?;
+    let answer = held.of(thing).unwrap_or(Answer::Rests(TAKEN_AWAY));
+    (answer != Answer::Ours).then_some(answer)
+}
+
+pub(super) async fn claim(
+    work: &Work,
+    claims: &[&mut AskedClaim],
+    view: &View,
+    held: &Held,
+) -> Result<Taken, StoreError> {
     let mut taken = Taken::new();
     let mut asked = Vec::with_capacity(claims.len());
     let mut endpoints = HashSet::new();
@@ -32,7 +51,7 @@ pub(super) async fn claim(work: &Work, claims: &[&mut AskedClaim], view: &View) 
         let endpoint = claim.command.endpoint;
         // What is owed to a deleted endpoint ends even while its source is paused.
         let goes_out = view.endpoints.get(&endpoint).is_some_and(|seen| seen.deleted || !seen.paused);
-        if !goes_out || claim.command.limit == 0 {
+        if !goes_out || claim.command.limit == 0 || not_ours(view, held, endpoint).is_some() {
             taken.insert(place, vec![]);
         } else if endpoints.insert(endpoint) {
             asked.push((place, &**claim));
@@ -190,9 +209,23 @@ async fn messages(
     Ok(messages)
 }
 
-/// Answers who asked.
-pub(super) fn answer(work: &mut Work, claims: &mut [&mut AskedClaim], taken: Taken) {
+/// Answers who asked. What is another node's, that one is told of.
+pub(super) fn answer(
+    work: &mut Work,
+    claims: &mut [&mut AskedClaim],
+    taken: Taken,
+    view: &View,
+    held: &Held,
+) {
     for (place, claimed) in taken {
+        let endpoint = claims[place].command.endpoint;
+        match not_ours(view, held, endpoint) {
+            Some(Answer::Theirs(node)) => work.effects.told.push(Told::Due { to: Some(node), endpoint }),
+            Some(Answer::Rests(left)) => {
+                work.effects.due.push((endpoint, claims[place].now.later(left)));
+            }
+            Some(Answer::Ours) | None => {}
+        }
         let count = i64::try_from(claimed.len()).unwrap_or(0);
         work.effects.waiting_delta -= count;
         work.effects.in_flight_delta += count;

@@ -18,12 +18,14 @@ use std::time::Duration;
 
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
 use posthaste_core::id::{AppId, EndpointId, MessageId};
+use posthaste_core::owner::thing_of;
 use posthaste_core::source::Refusal;
 use posthaste_core::time::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_postgres::Client;
 
-use super::enter;
+use super::enter::{self, Entry};
+use super::owners::{self, Wanted};
 use super::statement::{bytes, query_opt};
 use super::work::Work;
 use crate::error::{ChangeError, StoreError};
@@ -31,6 +33,7 @@ use crate::intake::{Accepted, NewMessage};
 use crate::queue::{Record, Recorded};
 use crate::received::Ready;
 use crate::source::Received;
+use versions::View;
 
 /// A command, its caller, and what it will hear.
 pub(super) struct Asked<C, T, E> {
@@ -228,7 +231,8 @@ async fn run_from(
     let mut entries = accept::judge(work, &mut batch.accepts, &view).await?;
     entries.extend(receive::judge(work, &mut batch.receives, &view).await?);
     let witness = entries.first().map(|e| Witness { app: e.message.app, message: e.message.id });
-    let owed = enter::owe(work, &entries);
+    let held = owners::hold(work, &wanted(work, &batch, &entries, &view)).await?;
+    let owed = enter::owe(work, &entries, &held);
     let moves = moves::of(&batch.records, &batch.releases);
     let attempts = batch.records.iter().filter_map(|asked| asked.command.attempt.as_ref());
     let ((), (), done, claimed) = tokio::try_join!(
@@ -236,13 +240,31 @@ async fn run_from(
         enter::write(work, &entries, &owed),
         moves::write_attempts(work, attempts.collect()),
         moves::write(work, &moves),
-        claim::claim(work, &batch.claims, &view),
+        claim::claim(work, &batch.claims, &view, &held),
     )?;
-    claim::answer(work, &mut batch.claims, claimed);
+    claim::answer(work, &mut batch.claims, claimed, &view, &held);
     receive::mark(work, &mut batch.receives).await?;
     moves::answer(work, &done, &mut batch, &view).await?;
     refuse::keep(work, &mut batch.refuses).await?;
     Ok(witness)
+}
+
+/// What must be owned: to claim, and to hand over what is new. What is known well enough is not asked for.
+fn wanted(work: &Work, batch: &Batch<'_>, entries: &[Entry], view: &View) -> Wanted {
+    let claimed = batch.claims.iter().filter_map(|asked| thing_of(view.endpoint(asked.command.endpoint)?));
+    let takes = work.engine.as_ref().is_some_and(|(engine, _)| engine.is_taking());
+    let new = entries.iter().filter(|one| takes && one.message.deliver_at.is_none() && !one.app.is_paused());
+    let new = new.flat_map(|one| &one.targets).filter_map(|endpoint| {
+        let (thing, pause) = thing_of(endpoint)?;
+        let known = work.shared.owned.may_send_to(endpoint) || work.shared.owned.theirs(thing).is_some();
+        (!known).then_some((thing, pause))
+    });
+    let mut wanted = Wanted::new();
+    for (thing, pause) in claimed.chain(new) {
+        let longest = wanted.entry(thing).or_insert(pause);
+        *longest = pause.max(*longest);
+    }
+    wanted
 }
 
 impl Batch<'_> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use posthaste_core::app::Reference;
+use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{AppId, AppKind, EndpointId, MessageId};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
@@ -48,6 +49,12 @@ impl View {
     /// The app of a reference that is no operational one.
     pub(super) fn app_by(&self, environment: EnvironmentId, reference: &Reference) -> Option<&Arc<KnownApp>> {
         self.apps.get(self.names.get(&(environment, reference.clone()))?)
+    }
+
+    /// An endpoint that is not deleted.
+    pub(super) fn endpoint(&self, id: EndpointId) -> Option<&Endpoint> {
+        let seen = self.endpoints.get(&id)?;
+        self.apps.get(&seen.app)?.endpoint(id).map(|endpoint| &**endpoint)
     }
 }
 
