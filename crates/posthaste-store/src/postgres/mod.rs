@@ -33,6 +33,7 @@ mod shared;
 mod sources;
 mod standbys;
 mod statement;
+mod tally;
 mod tell;
 mod tls;
 mod url;

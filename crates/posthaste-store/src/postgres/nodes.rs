@@ -12,9 +12,9 @@ use tokio_postgres::Row;
 
 use super::pool::Pool;
 use super::shared::{Shared, TOKENS_OF_A_NODE};
-use super::statement::{execute, query, query_opt, query_patiently};
+use super::statement::{execute, query, query_opt};
 use super::work::{Work, change};
-use super::{owners, partitions, queue, rows};
+use super::{owners, partitions, queue, rows, tally};
 use crate::error::StoreError;
 
 /// How often a node says that it lives.
@@ -23,8 +23,6 @@ const BEAT: Duration = Duration::from_secs(2);
 const SILENCE_MAX_SECS: i32 = 10;
 /// How often a number may be another node's already.
 const NUMBERS_TRIED: u32 = 100;
-/// Beats between two counts of the backlog, which other nodes change too.
-const BEATS_BETWEEN_COUNTS: u32 = 8;
 /// Beats between two looks at whether the next days are there: about an hour.
 const BEATS_BETWEEN_DAYS: u32 = 1_800;
 /// Beats between two complaints about this node's clock.
@@ -121,26 +119,14 @@ impl Heart {
         given
     }
 
-    /// Counts what is owed, unless this node alone changes it and knows.
-    async fn count(&self) -> Result<(), StoreError> {
-        let client = self.pool.get().await?;
-        let sql = "SELECT (SELECT count(*) FROM delivery WHERE state = 0), \
-                   (SELECT count(*) FROM delivery WHERE state = 1) \
-                   WHERE (SELECT count(*) FROM node) > 1";
-        for row in query_patiently(&client, sql).await? {
-            self.shared.set_backlog(row.try_get(0)?, row.try_get(1)?);
-        }
-        Ok(())
-    }
-
     /// Whether there is another beat to come.
-    async fn live(&self, beats: u32) -> Result<bool, StoreError> {
+    async fn live(&self, beats: &mut Beats) -> Result<bool, StoreError> {
         let left = self.left.lock().await;
         if *left {
             return Ok(false);
         }
         self.beat().await?;
-        if beats.is_multiple_of(BEATS_BETWEEN_COMPLAINTS) {
+        if beats.number.is_multiple_of(BEATS_BETWEEN_COMPLAINTS) {
             self.shared.clock.complain();
         }
         self.give_back().await?;
@@ -148,17 +134,28 @@ impl Heart {
         if count > 0 {
             tracing::warn!(count, "a node is gone: what it held is due again");
         }
-        if beats.is_multiple_of(BEATS_BETWEEN_SWEEPS) {
+        // Alone, a node knows what is owed; it looks once more after the last other one has gone.
+        let alone = self.shared.teller.is_alone();
+        if !(alone && beats.alone) {
+            beats.tally_seen = tally::look(&self.pool, &self.shared, beats.tally_seen).await?;
+        }
+        beats.alone = alone;
+        if beats.number.is_multiple_of(BEATS_BETWEEN_SWEEPS) {
             owners::sweep(&*self.pool.get().await?).await?;
         }
-        if beats.is_multiple_of(BEATS_BETWEEN_COUNTS) {
-            self.count().await?;
-        }
-        if beats % BEATS_BETWEEN_DAYS == BEATS_BETWEEN_DAYS - 1 {
+        if beats.number % BEATS_BETWEEN_DAYS == BEATS_BETWEEN_DAYS - 1 {
             partitions::make_next_days(&self.shared).await?;
         }
         Ok(true)
     }
+}
+
+/// What a heart knows from one beat to the next.
+#[derive(Default)]
+struct Beats {
+    number: u32,
+    alone: bool,
+    tally_seen: i64,
 }
 
 /// Beats until the store is closed.
@@ -167,11 +164,11 @@ pub(super) async fn beat_on(heart: Weak<Heart>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // The node has just joined.
     ticks.tick().await;
-    let mut beats = 0_u32;
+    let mut beats = Beats::default();
     loop {
         ticks.tick().await;
         let Some(heart) = heart.upgrade() else { return };
-        match heart.live(beats).await {
+        match heart.live(&mut beats).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
@@ -179,7 +176,7 @@ pub(super) async fn beat_on(heart: Weak<Heart>) {
                 tracing::warn!(%error, "this node could not say that it lives");
             }
         }
-        beats = beats.wrapping_add(1);
+        beats.number = beats.number.wrapping_add(1);
     }
 }
 

@@ -12,7 +12,8 @@ use super::nodes::{self, Heart};
 use super::partitions::make_next_days;
 use super::pool::Pool;
 use super::shared::Shared;
-use super::statement::{execute, query, query_opt, query_patiently};
+use super::statement::{execute, query, query_opt};
+use super::tally;
 use super::work::{TRIES_MAX, Work, is_lost};
 use super::writer::{WRITERS, Writer};
 use super::{Beside, PostgresOptions, PostgresStore, listen, standbys, tell, url};
@@ -72,7 +73,7 @@ async fn prepare(pool: &Pool, shared: &Arc<Shared>, hosts_count: usize) -> Resul
     work.be_patient().await?;
     check_key(&work).await?;
     import::refuse_unfinished(work.client()).await?;
-    count_backlog(&work).await?;
+    tally::count(work.client(), &work.shared).await?;
     work.commit().await?;
     make_next_days(shared).await.map(drop)
 }
@@ -115,13 +116,4 @@ pub(super) async fn check_key(work: &Work) -> Result<(), StoreError> {
         Some(row) if opens(row.try_get(0)?) => Ok(()),
         _ => Err(StoreError::WrongMainSecret),
     }
-}
-
-/// Counts the backlog, once.
-async fn count_backlog(work: &Work) -> Result<(), StoreError> {
-    let sql = "SELECT (SELECT count(*) FROM delivery WHERE state = 0), (SELECT count(*) FROM delivery WHERE state = 1)";
-    for row in query_patiently(work.client(), sql).await? {
-        work.shared.set_backlog(row.try_get(0)?, row.try_get(1)?);
-    }
-    Ok(())
 }

@@ -12,7 +12,7 @@ use posthaste_core::id::{AppId, EndpointId};
 use posthaste_store::conformance::World;
 use posthaste_store::conformance::world::{Desk, LEASE};
 use posthaste_store::postgres::{PostgresOptions, PostgresStore};
-use posthaste_store::{Intake as _, Queue};
+use posthaste_store::{History as _, Intake as _, Queue};
 use tokio::task::JoinSet;
 
 /// A node whose heart beats by hand, and has beaten once.
@@ -209,5 +209,23 @@ async fn what_is_new_is_handed_over_by_the_owner_only() {
     assert_eq!(owner.taken().len(), 1);
     assert!(owner.due().is_empty() && other.due().is_empty(), "each knows whose it is");
     assert_eq!(world.claims(endpoint).await.len(), 1, "what came by the other node waits for the owner");
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_owed_is_counted_once_for_all_nodes() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let (world, other) = (World::new(database.open().await).await, database.open().await);
+    let app = world.app().await;
+    let endpoint = world.endpoint(app).await;
+    accepts_many(&world, app).await;
+    assert_eq!(claims_at(&*world.store, &world, endpoint).await, 1);
+    let counted = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+        while (other.backlog().waiting_count, other.backlog().in_flight_count) != (9, 1) {
+            other.ping().await.unwrap();
+        }
+    });
+    assert!(counted.await.is_ok(), "{:?}", other.backlog());
     database.drop().await;
 }
