@@ -24,10 +24,11 @@ pub(super) const TRIES_MAX: u32 = 8;
 ///
 /// And no transaction waits for ever: one that somebody's lock is in the way of ends after five seconds, and one statement
 /// after thirty. Callers hear 503 then, instead of waiting without bound behind it. A node that stands still with a
-/// transaction open loses that, and the locks in it, before others take it for dead: they could not take over past them.
+/// transaction open loses that, and the locks in it, before those give up who wait for them, and before others take it for
+/// dead: they could not take over past them.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
      SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '30s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '5s'";
+     SET LOCAL idle_in_transaction_session_timeout = '3s'";
 /// A COMMIT that waits for a synchronous standby and is cancelled says that it took place, and the standby does not have
 /// it. So PostgreSQL never cancels one; after [`COMMIT_MAX`] we no longer listen, and nobody is told that it took place.
 const COMMIT: &str = "SET LOCAL statement_timeout = 0; COMMIT";

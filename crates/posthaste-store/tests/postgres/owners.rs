@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::cluster::{Cluster, Database, options};
+use super::wire::Wire;
 use posthaste_core::app::AppChange;
 use posthaste_core::endpoint::{Endpoint, EndpointChange};
 use posthaste_core::id::{AppId, EndpointId};
@@ -17,7 +18,11 @@ use tokio::task::JoinSet;
 
 /// A node whose heart beats by hand, and has beaten once.
 async fn node(database: &Database<'_>) -> Arc<PostgresStore> {
-    let options = PostgresOptions { serving: false, ..options(database.url()) };
+    node_by(database.url()).await
+}
+
+async fn node_by(url: String) -> Arc<PostgresStore> {
+    let options = PostgresOptions { serving: false, ..options(url) };
     let node = PostgresStore::open(options).await.unwrap();
     node.beat().await.unwrap();
     node
@@ -227,5 +232,29 @@ async fn what_is_owed_is_counted_once_for_all_nodes() {
         }
     });
     assert!(counted.await.is_ok(), "{:?}", other.backlog());
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_has_locked_that_fell_asleep_over_it_another_one_takes() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let wire = Wire::to(cluster.socket()).await;
+    let sleeper = node_by(database.url_by(wire.address())).await;
+    let world = World::new(node(&database).await).await;
+    let app = world.app().await;
+    let endpoint = rated(&world, app).await.id;
+    world.accepts(app).await;
+    wire.hold_before("COMMIT\0");
+    let (claiming, now) = (sleeper.clone(), world.now());
+    let asleep = tokio::spawn(async move { claiming.claim(endpoint, 1, LEASE, now).await });
+    let taken = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        wire.holds().await;
+        while world.store.claim(endpoint, 1, LEASE, world.now()).await.unwrap().is_empty() {
+            database.execute(FIRST_IS_DEAD).await;
+        }
+    });
+    assert!(taken.await.is_ok(), "it is locked for ever");
+    asleep.abort();
     database.drop().await;
 }
