@@ -84,6 +84,7 @@ pub(crate) fn read(fields: &mut Fields, patch: bool) -> Said {
         given => given.change(),
     };
     let uid = fields.get("uid", uid("ep_", Uid::parse));
+    fields.not_null("ordered", unordered);
     fields.not_null("version", integer(1..=i64::from(u16::MAX)));
     let change = EndpointChange {
         uid: None,
@@ -99,6 +100,14 @@ pub(crate) fn read(fields: &mut Fields, patch: bool) -> Said {
     };
     let secret = fields.get("secret", secret).value();
     Said { uid, url, change, secret }
+}
+
+/// A promise that is not made: whoever asks for it must not believe that it is kept.
+fn unordered(value: Value) -> Result<(), String> {
+    if boolean(value)? {
+        return Err("cannot be true: deliveries in order are not supported".to_owned());
+    }
+    Ok(())
 }
 
 /// A secret that a caller chose.
