@@ -44,7 +44,8 @@ class Always(list):
 
     def pop(self, _):
         if self.status is None:
-            # Other requests may come meanwhile, but this one gets no answer.
+            # Other requests may come meanwhile, and this one has come, but it gets no answer.
+            self.receiver.changed.notify_all()
             self.receiver.changed.release()
             self.receiver.held.wait(DEADLINE_S)
             self.receiver.changed.acquire()
