@@ -12,11 +12,13 @@ import urllib.parse
 import pytest
 
 from cluster import Cluster
-from conftest import BINARY, DEADLINE_S, Handler, Posthaste
+from conftest import BINARY, DEADLINE_S, Handler, Posthaste, embedded_only
 from importing import TABLES, Import, answers
 from inbound import ask, call, github, made
 from kept_store import PROVIDER_SECRET, RECEIVERS, Answering, fill, keyed
 from test_kept_stores import verified
+
+pytestmark = embedded_only("what is imported is an embedded store, and the database is these tests' own")
 
 FAULTS_BIN = os.environ.get("POSTHASTE_FAULTS_BIN")
 NEEDS_FAULTS = pytest.mark.skipif(not FAULTS_BIN, reason="needs a binary with the feature faults, in POSTHASTE_FAULTS_BIN")

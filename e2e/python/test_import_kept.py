@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from cluster import Cluster
-from conftest import BINARY, DEADLINE_S
+from conftest import BINARY, DEADLINE_S, embedded_only
 from importing import Import
 from kept_store import MAIN_SECRET, Kept
 from test_kept_stores import (  # noqa: F401
@@ -17,6 +17,8 @@ from test_kept_stores import (  # noqa: F401
     test_its_sources_take_requests_and_know_those_that_they_had,
     test_what_waited_goes_out_signed_and_what_was_delivered_does_not,
 )
+
+pytestmark = embedded_only("what is imported is an embedded store, and the database is these tests' own")
 
 ANOTHER_SECRET = "the main secret of the database"
 
