@@ -64,6 +64,8 @@ impl Export {
                 let dir = path.parent().unwrap_or(path).display().to_string();
                 return Err(ImportError::Older { file, dir, found, known });
             }
+            // What a newer version has added would stay behind.
+            Some(found) if found > known => return Err(StoreError::Newer { found, known }.into()),
             Some(_) => {}
         }
         let version = version(&conn)?;
@@ -243,6 +245,30 @@ mod tests {
                 conn.prepare(&select(table, after)).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_store_of_any_other_schema_is_refused_even_one_that_this_version_could_serve() {
+        let dir = std::env::temp_dir().join(format!("posthaste-export-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("posthaste.db");
+        let mut conn = open::connect(&path, open::Access::Create).unwrap();
+        migrate::migrate(&mut conn).unwrap();
+        let known = migrate::known();
+        let newer = format!(
+            "INSERT INTO migration VALUES ({next}, 'x'); \
+             INSERT OR REPLACE INTO setting VALUES ('works_with', '{next} {known}')",
+            next = known + 1
+        );
+        conn.execute_batch(&newer).unwrap();
+        assert_eq!(migrate::schema(&conn).unwrap(), Some(known + 1));
+        let opened = Export::open(&path, &[], "").err();
+        assert!(matches!(opened, Some(ImportError::Store(StoreError::Newer { .. }))));
+        conn.execute("DELETE FROM migration WHERE number >= ?1", [known]).unwrap();
+        let opened = Export::open(&path, &[], "").err();
+        assert!(matches!(opened, Some(ImportError::Older { .. })));
+        drop(conn);
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
