@@ -11,10 +11,11 @@ import threading
 import pytest
 from svix import api
 
-from conftest import Receiver, wait_for_attempts
+from conftest import Receiver, embedded_only, wait_for_attempts
 from image import Image
 from test_tls import Authority
 
+pytestmark = embedded_only("the image's own binary, on a root where nothing can stand in its place")
 # Where Docker's own name server is, as /etc/resolv.conf of its containers says.
 NAME_SERVER = "127.0.0.11"
 

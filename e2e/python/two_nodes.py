@@ -82,6 +82,14 @@ def url_of(data_dir):
     return f"postgres://postgres@{place}:{os.environ[PORT]}/{database}"
 
 
+def with_database(data_dir):
+    """Our environment with what a node needs for a data directory's database."""
+    env = os.environ | {"POSTHASTE_DATABASE_URL": url_of(data_dir)}
+    if "POSTHASTE_MAIN_SECRET_FILE" not in env:
+        env.setdefault("POSTHASTE_MAIN_SECRET", MAIN_SECRET)
+    return env
+
+
 def tables(data_dir, *apart):
     """What every table of a data directory's database holds, but for some of them, as text."""
     # One statement, so that it is one moment.
@@ -240,8 +248,7 @@ def serve(arguments):
         # The binary says what is wrong with it.
         return subprocess.call([os.environ[REAL], "serve", *arguments])
     port = listener.getsockname()[1]
-    env = os.environ | {"POSTHASTE_LISTEN": "127.0.0.1:0", "POSTHASTE_DATABASE_URL": url_of(data_dir)}
-    env.setdefault("POSTHASTE_MAIN_SECRET", MAIN_SECRET)
+    env = with_database(data_dir) | {"POSTHASTE_LISTEN": "127.0.0.1:0"}
     scheme = "https" if "POSTHASTE_TLS_CERTIFICATE_FILE" in env else "http"
     url = f"{scheme}://localhost:{port}"
     # Nodes cannot know where the balancer listens. By name: the address is also the receivers'.
@@ -276,8 +283,7 @@ def pass_through(arguments):
     """A command on the database that stands for its data directory, or one that knows no store."""
     data_dir = data_dir_of(arguments)
     if data_dir and "--database-url" not in arguments:
-        os.environ["POSTHASTE_DATABASE_URL"] = url_of(data_dir)
-        os.environ.setdefault("POSTHASTE_MAIN_SECRET", MAIN_SECRET)
+        os.environ.update(with_database(data_dir))
     os.execv(os.environ[REAL], [os.environ[REAL], *arguments])
 
 
@@ -296,8 +302,9 @@ def main(arguments):
     if arguments[:1] == ["run"]:
         return run(arguments[1], arguments[2:])
     command, rest = (arguments or [""])[0], arguments[1:]
-    has_its_own = "POSTHASTE_DATABASE_URL" in os.environ or option(rest, "--database-url")
-    if has_its_own:
+    urls = {"POSTHASTE_DATABASE_URL", "POSTHASTE_DATABASE_URL_FILE"}
+    if urls & set(os.environ) or option(rest, "--database-url"):
+        # A test that chose its database means one node.
         os.execv(os.environ[REAL], [os.environ[REAL], *arguments])
     if command == "serve" and data_dir_of(rest):
         return serve(rest)
