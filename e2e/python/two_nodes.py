@@ -263,13 +263,24 @@ def serve(arguments):
             for other in nodes[:-1]:
                 other.process.kill()
             return node.process.wait()
+    heard, hears = os.pipe()
+    os.set_blocking(hears, False)
+    signal.set_wakeup_fd(hears)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: [node.process.send_signal(number) for node in nodes])
+        signal.signal(number, lambda *_: None)
+    threading.Thread(target=pass_signals_on, args=(heard, nodes), daemon=True).start()
     threading.Thread(target=Balancer(listener, nodes).run, daemon=True).start()
     threading.Thread(target=leave_with_the_cluster, daemon=True).start()
     announced = re.sub(r"listening on \S+", f"listening on {url}", nodes[0].announced)
     say(announced.encode())
     return max(node.process.wait() for node in nodes)
+
+
+def pass_signals_on(heard, nodes):
+    """In a thread of its own: a handler in Python would wait for the main thread, which waits for the nodes."""
+    while number := os.read(heard, 1):
+        for node in nodes:
+            node.process.send_signal(number[0])
 
 
 def leave_with_the_cluster():
