@@ -1,8 +1,12 @@
 //! Every command and flag, documented once: this is where `--help` comes from.
 
+pub(crate) mod laptop;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+use laptop::VerifyArgs;
 
 /// Sends, receives and explains webhooks: one binary, one file of data.
 #[derive(Debug, Parser)]
@@ -16,6 +20,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Everything on this machine, nothing to configure: a server, a receiver and a first signed webhook
     Dev(DevArgs),
+    /// Check a captured request as its provider signs, and say why it fails; exit 0 if it is valid, 7 if not
+    Verify(VerifyArgs),
     /// Run the API and the engine
     Serve(SettingArgs),
     /// Make, list and revoke API tokens; works beside a running server

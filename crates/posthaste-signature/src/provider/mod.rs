@@ -113,6 +113,16 @@ pub fn json_text(body: &[u8], path: &str) -> Option<String> {
     json::Path::parse(path).text(body).map(std::borrow::Cow::into_owned)
 }
 
+/// What HTTP's basic authentication sends for `user:password` (RFC 7617).
+pub fn basic_credentials(user: &str) -> String {
+    crate::encoding::with_prefix("Basic ", user.as_bytes())
+}
+
+/// The bytes that padded base64 spells, as bodies are kept in fixtures and captures.
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    crate::encoding::from_base64(text).map(|bytes| bytes.to_vec())
+}
+
 /// Checks a request once: that `provider` sent it, knowing `secret`, not long before `now` (seconds since 1970).
 ///
 /// Who checks many requests keeps a [`Receiver`], which also takes several secrets, other settings, and keys

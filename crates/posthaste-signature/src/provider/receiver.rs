@@ -274,6 +274,11 @@ impl Receiver {
         self.row
     }
 
+    /// How it signs, in a line: the main scheme or the variant that was asked for.
+    pub fn describe(&self) -> String {
+        super::words::describe(self.row)
+    }
+
     /// Whether the signature covers all that the body says. Where it does not, or covers a few fields only, a valid
     /// request may still have been changed.
     pub fn covers_body(&self) -> bool {

@@ -95,7 +95,7 @@ impl SchemeRow {
     }
 }
 
-fn describe(row: &SchemeRow) -> String {
+pub(crate) fn describe(row: &SchemeRow) -> String {
     let mut text = row.scheme.clone();
     match Kind::parse(&row.scheme) {
         Some(Kind::Unsigned) => return "nothing is signed".to_owned(),

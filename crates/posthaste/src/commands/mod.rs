@@ -8,6 +8,7 @@ mod migrate;
 mod restore;
 mod serve;
 mod token;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             wiring::runtime()?.block_on(serve::serve(settings))
         }
         Command::Dev(args) => wiring::runtime()?.block_on(dev::dev(args)),
+        Command::Verify(args) => Ok(verify::verify(&args)),
         Command::Token(args) => wiring::runtime()?.block_on(token::token(args.action)),
         Command::Doctor(args) => wiring::runtime()?.block_on(doctor::doctor(&args)),
         Command::Backup(args) => backup::backup(&args),

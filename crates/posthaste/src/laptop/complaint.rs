@@ -1,0 +1,43 @@
+//! A failure for whoever typed a command: what happened, why, and what to do next; and the exit code that says which.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::telemetry::tell;
+use crate::terminal::shown;
+
+/// The command line, or a file that it names, cannot be used.
+const USAGE: u8 = 2;
+/// A signature, or an answer to a handshake, is not right.
+pub(crate) const NOT_VERIFIED: u8 = 7;
+
+/// Three lines on standard error.
+#[derive(Debug)]
+pub(crate) struct Complaint {
+    code: u8,
+    what: String,
+    why: String,
+    next: String,
+}
+
+impl Complaint {
+    pub(crate) fn usage(what: impl Into<String>, why: impl fmt::Display, next: impl Into<String>) -> Self {
+        Self { code: USAGE, what: what.into(), why: why.to_string(), next: next.into() }
+    }
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "posthaste: {}", shown(&self.what))?;
+        writeln!(f, "     why: {}", shown(&self.why))?;
+        write!(f, "    next: {}", shown(&self.next))
+    }
+}
+
+/// The exit code of a command, once its complaint is told.
+pub(crate) fn told(result: Result<ExitCode, Complaint>) -> ExitCode {
+    result.unwrap_or_else(|complaint| {
+        tell(&complaint.to_string());
+        ExitCode::from(complaint.code)
+    })
+}
