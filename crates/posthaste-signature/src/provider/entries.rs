@@ -33,7 +33,13 @@ pub(crate) struct Entries<'a> {
     items: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-impl Entries<'_> {
+impl<'a> Entries<'a> {
+    /// Only what stands beside a signature that is still to be made.
+    pub(crate) fn beside(items: &'a [(String, String)]) -> Self {
+        let items = items.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
+        Self { signatures: vec![], items: items.collect() }
+    }
+
     /// An item beside the signature: a time, a nonce.
     pub(crate) fn item(&self, key: &str) -> Option<&str> {
         let found = self.items.iter().find(|(name, _)| name == key);

@@ -35,6 +35,7 @@ mod place;
 mod receiver;
 mod refusal;
 mod row;
+pub mod sign;
 mod special;
 mod template;
 mod words;

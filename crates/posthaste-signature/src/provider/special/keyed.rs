@@ -187,7 +187,7 @@ pub(super) fn hook0(request: &Request<'_>, _: &Settings) -> Result<Vec<Statement
 }
 
 /// The hash that a setting asks for.
-fn hash_of(settings: &Settings) -> Result<Hash, SetupError> {
+pub(super) fn hash_of(settings: &Settings) -> Result<Hash, SetupError> {
     match settings.text("hash") {
         None => Ok(Hash::Sha256),
         Some(name) => {
@@ -198,7 +198,7 @@ fn hash_of(settings: &Settings) -> Result<Hash, SetupError> {
     }
 }
 
-fn encoding_of(settings: &Settings) -> Result<Encoding, SetupError> {
+pub(in crate::provider) fn encoding_of(settings: &Settings) -> Result<Encoding, SetupError> {
     match settings.text("encoding").as_deref() {
         None => Ok(Encoding::HexOrBase64),
         Some("hex") => Ok(Encoding::Hex),
@@ -209,7 +209,7 @@ fn encoding_of(settings: &Settings) -> Result<Encoding, SetupError> {
 }
 
 /// Any HMAC of the body in any header.
-fn generic(request: &Request<'_>, settings: &Settings) -> Result<Vec<Statement>, Refusal> {
+pub(super) fn generic(request: &Request<'_>, settings: &Settings) -> Result<Vec<Statement>, Refusal> {
     let place = "the header with the signature";
     let name = settings.text("header").unwrap_or_default();
     let (Ok(encoding), Ok(hash)) = (encoding_of(settings), hash_of(settings)) else { return Ok(vec![]) };
@@ -239,7 +239,7 @@ pub(super) fn generic_check(row: &SchemeRow, settings: &Settings) -> Result<Box<
 }
 
 /// `t=…,v1=…` over time, comma and body; or, in the simple mode, the tag of the body alone.
-fn convoy(request: &Request<'_>, settings: &Settings) -> Result<Vec<Statement>, Refusal> {
+pub(super) fn convoy(request: &Request<'_>, settings: &Settings) -> Result<Vec<Statement>, Refusal> {
     let place = "the header x-convoy-signature";
     let value = header(request, "x-convoy-signature")?;
     let (Ok(encoding), Ok(hash)) = (encoding_of(settings), hash_of(settings)) else { return Ok(vec![]) };

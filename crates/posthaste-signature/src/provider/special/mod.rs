@@ -10,35 +10,75 @@ mod statement;
 mod telephony;
 mod token;
 
+use super::Request;
 use super::checks::Check;
 use super::digest::Hash;
 use super::receiver::{Settings, SetupError};
+use super::refusal::Refusal;
 use super::row::{SchemeRow, SecretForm};
 pub(super) use certificate::{is_sns_host, sns_topics};
+pub(super) use keyed::encoding_of;
 pub(super) use lark::decrypted as lark_decrypted;
-use statement::StatementCheck;
+pub(super) use signed_form::{Form as FormOf, content as form_content};
+use statement::{Read, StatementCheck};
+pub(super) use token::truelayer_payload;
+
+/// The schemes that are nothing but an HMAC over bytes that a function puts together.
+fn plain_statement(scheme: &str) -> Option<(Hash, SecretForm, Read)> {
+    Some(match scheme {
+        "adyen" => (Hash::Sha256, SecretForm::Hex, payment::adyen),
+        "contentful" => (Hash::Sha256, SecretForm::Utf8, keyed::contentful),
+        "dropbox-sign" => (Hash::Sha256, SecretForm::Utf8, keyed::dropbox_sign),
+        "exact-online" => (Hash::Sha256, SecretForm::Utf8, keyed::exact_online),
+        "hook0" => (Hash::Sha256, SecretForm::Utf8, keyed::hook0),
+        "http-signature-draft" => (Hash::Sha256, SecretForm::Utf8, keyed::http_signature),
+        "hygraph" => (Hash::Sha256, SecretForm::Utf8, keyed::hygraph),
+        "mercadopago" => (Hash::Sha256, SecretForm::Utf8, payment::mercadopago),
+        "nowpayments" => (Hash::Sha512, SecretForm::Utf8, payment::nowpayments),
+        "plivo-v3" => (Hash::Sha256, SecretForm::Utf8, telephony::plivo),
+        "solidgate" => (Hash::Sha512, SecretForm::Utf8, payment::solidgate),
+        _ => return None,
+    })
+}
+
+/// The same with those whose hash the receiver or the request chooses.
+fn statement(scheme: &str, settings: &Settings) -> Option<(Hash, SecretForm, Read)> {
+    let chosen = |read: Read| Some((keyed::hash_of(settings).ok()?, SecretForm::Utf8, read));
+    match scheme {
+        "convoy" => chosen(keyed::convoy),
+        "generic-hmac" => chosen(keyed::generic),
+        "twilio" => Some((Hash::Sha1, SecretForm::Utf8, telephony::twilio)),
+        _ => plain_statement(scheme),
+    }
+}
+
+/// How a scheme that signs statements makes its tags; `None` for others.
+pub(super) fn statement_key(scheme: &str, settings: &Settings) -> Option<(Hash, SecretForm)> {
+    statement(scheme, settings).map(|(hash, form, _)| (hash, form))
+}
+
+/// The bytes that each statement of a request signs, for whoever signs it.
+pub(super) fn statement_contents(
+    scheme: &str,
+    request: &Request<'_>,
+    settings: &Settings,
+) -> Result<Vec<Vec<u8>>, Refusal> {
+    let Some((_, _, read)) = statement(scheme, settings) else { return Ok(vec![]) };
+    let statements = read(request, settings)?;
+    Ok(statements.into_iter().filter_map(|statement| statement.contents.into_iter().next()).collect())
+}
 
 /// The check of the scheme that the row names.
 pub(super) fn build(row: &SchemeRow, settings: &Settings) -> Result<Box<dyn Check>, SetupError> {
-    let keyed =
-        |hash, form, read| StatementCheck::new(hash, form, read, row, settings).map(StatementCheck::boxed);
+    if let Some((hash, form, read)) = plain_statement(&row.scheme) {
+        return StatementCheck::new(hash, form, read, row, settings).map(StatementCheck::boxed);
+    }
     match row.scheme.as_str() {
-        "adyen" => keyed(Hash::Sha256, SecretForm::Hex, payment::adyen),
         "braintree" => payment::braintree_check(row, settings),
-        "contentful" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::contentful),
         "box" => several_keys::box_check(row, settings),
         "convoy" => keyed::convoy_check(row, settings),
-        "dropbox-sign" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::dropbox_sign),
-        "exact-online" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::exact_online),
         "generic-hmac" => keyed::generic_check(row, settings),
-        "hook0" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::hook0),
-        "http-signature-draft" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::http_signature),
-        "hygraph" => keyed(Hash::Sha256, SecretForm::Utf8, keyed::hygraph),
         "lark" => lark::lark_check(row, settings),
-        "mercadopago" => keyed(Hash::Sha256, SecretForm::Utf8, payment::mercadopago),
-        "nowpayments" => keyed(Hash::Sha512, SecretForm::Utf8, payment::nowpayments),
-        "plivo-v3" => keyed(Hash::Sha256, SecretForm::Utf8, telephony::plivo),
-        "solidgate" => keyed(Hash::Sha512, SecretForm::Utf8, payment::solidgate),
         "sumsub" => several_keys::sumsub_check(row, settings),
         "twilio" => telephony::twilio_check(row, settings),
         "keccak256" => payment::keccak_check(settings),

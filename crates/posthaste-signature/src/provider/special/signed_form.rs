@@ -12,7 +12,7 @@ use crate::provider::{Request, form};
 
 /// Whose form.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Form {
+pub(in crate::provider) enum Form {
     Alipay,
     Paddle,
 }
@@ -28,27 +28,38 @@ pub(super) fn build(form: Form, row: &SchemeRow, settings: &Settings) -> Result<
 
 impl Check for FormCheck {
     fn check(&self, request: &Request<'_>, _: i64, keys: &Keys) -> Result<Verified, Refusal> {
-        let mut fields = form::pairs(request.body)?;
+        let fields = form::pairs(request.body)?;
         let name = if self.form == Form::Alipay { "sign" } else { "p_signature" };
         let place = format!("the form field {name}");
         let given = fields.iter().find(|(field, value)| field == name && !value.is_empty());
         let given = given.map(|(_, value)| value.clone()).ok_or_else(|| Refusal::Missing(place.clone()))?;
         let given = from_base64(&given).ok_or_else(|| Refusal::malformed(place.as_str(), "base64"))?;
-        fields.retain(|(field, _)| field != name);
-        fields.sort_by(|a, b| a.0.cmp(&b.0));
-        // An empty one is not signed, and would stand for the signed one with whoever reads the last.
-        if let Some([(twice, _), _]) = fields.array_windows().find(|[a, b]| a.0 == b.0) {
-            return Err(Refusal::malformed(format!("the form field {}", shortened(twice)), "there once"));
-        }
-        let (content, hash) = match self.form {
-            Form::Alipay => alipay(&fields)?,
-            Form::Paddle => (php_serialized(&fields), Hash::Sha1),
-        };
+        let (content, hash, _) = content(self.form, request.body)?;
         let candidates = self.keys.of(None, keys)?;
         let found =
             candidates.iter().position(|key| key.verifies(Algorithm::RsaPkcs1(hash), &content, &given));
         found.map(Verified::by).ok_or(Refusal::Mismatch(place))
     }
+}
+
+/// What is signed of a form, with which hash, and the field that the signature stands in.
+pub(in crate::provider) fn content(
+    form: Form,
+    body: &[u8],
+) -> Result<(Vec<u8>, Hash, &'static str), Refusal> {
+    let name = if form == Form::Alipay { "sign" } else { "p_signature" };
+    let mut fields = form::pairs(body)?;
+    fields.retain(|(field, _)| field != name);
+    fields.sort_by(|a, b| a.0.cmp(&b.0));
+    // An empty one is not signed, and would stand for the signed one with whoever reads the last.
+    if let Some([(twice, _), _]) = fields.array_windows().find(|[a, b]| a.0 == b.0) {
+        return Err(Refusal::malformed(format!("the form field {}", shortened(twice)), "there once"));
+    }
+    let (content, hash) = match form {
+        Form::Alipay => alipay(&fields)?,
+        Form::Paddle => (php_serialized(&fields), Hash::Sha1),
+    };
+    Ok((content, hash, name))
 }
 
 /// `name=value` of all fields that are not empty, `sign_type` apart, which names the hash.

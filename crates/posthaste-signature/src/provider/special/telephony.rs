@@ -15,7 +15,7 @@ use crate::provider::{Request, form};
 
 /// The URL, then each parameter's name and value, sorted; a JSON body counts through a hash in the query. Twilio
 /// signs the URL with the default port or without: both are tried, as its SDKs do.
-fn twilio(request: &Request<'_>, _: &Settings) -> Result<Vec<Statement>, Refusal> {
+pub(super) fn twilio(request: &Request<'_>, _: &Settings) -> Result<Vec<Statement>, Refusal> {
     let place = "the header x-twilio-signature";
     let signature = header(request, "x-twilio-signature")?;
     let mut parameters = String::new();

@@ -144,6 +144,11 @@ impl Check for TrueLayerCheck {
     }
 }
 
+/// What is signed of a request when the token lists no headers.
+pub(in crate::provider) fn truelayer_payload(request: &Request<'_>) -> Result<Vec<u8>, Refusal> {
+    Ok(payloads(request, "")?.swap_remove(0))
+}
+
 /// The signed bytes, with the path as it is and with or without a slash at its end, which proxies change.
 fn payloads(request: &Request<'_>, listed: &str) -> Result<Vec<Vec<u8>>, Refusal> {
     let path = request.url.split("://").nth(1).and_then(|rest| rest.find('/').map(|at| &rest[at..]));
