@@ -23,14 +23,14 @@ impl Signer {
         let row = self.row.signature.as_ref().ok_or(SetupError::Table)?;
         let content = self.row.content.as_deref().ok_or(SetupError::Table)?;
         let plan = Plan::new(row, &self.settings)?;
-        let (time, mut items) = self.write_time(draft, moment)?;
-        for part in braced(content) {
-            if let Some(name) = part.strip_prefix("header:") {
-                Self::default_header(draft, name, moment.id)?;
-            } else if let Some(name) = part.strip_prefix("sig:") {
-                items.push((name.to_owned(), moment.id.to_owned()));
-            }
+        for name in braced(content).filter_map(|part| part.strip_prefix("header:")) {
+            let is_time = name.to_ascii_lowercase().contains("timestamp");
+            let value = if is_time { time_text("s", moment.at_ms) } else { moment.id.to_owned() };
+            Self::default_header(draft, name, &value)?;
         }
+        let (time, mut items) = self.write_time(draft, moment)?;
+        let beside = braced(content).filter_map(|part| part.strip_prefix("sig:"));
+        items.extend(beside.map(|name| (name.to_owned(), moment.id.to_owned())));
         if let Some(name) = self.row.key_id.as_deref().and_then(|id| id.strip_prefix("header:")) {
             Self::default_header(draft, name, TEST_KEY_ID)?;
         }
