@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use laptop::VerifyArgs;
+use laptop::{SendArgs, SignArgs, TriggerArgs, VerifyArgs};
 
 /// Sends, receives and explains webhooks: one binary, one file of data.
 #[derive(Debug, Parser)]
@@ -20,6 +20,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Everything on this machine, nothing to configure: a server, a receiver and a first signed webhook
     Dev(DevArgs),
+    /// Send an event of a provider as it would come, rightly signed; exit 9 if the receiver says anything but 2xx
+    Trigger(TriggerArgs),
+    /// Send any payload, signed by any scheme; exit 9 if the receiver says anything but 2xx
+    Send(SendArgs),
+    /// Print the headers that sign a body
+    Sign(SignArgs),
     /// Check a captured request as its provider signs, and say why it fails; exit 0 if it is valid, 7 if not
     Verify(VerifyArgs),
     /// Run the API and the engine

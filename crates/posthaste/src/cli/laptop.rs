@@ -56,3 +56,117 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+/// A scheme to sign with, and what it may need.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SignerArgs {
+    #[command(flatten)]
+    pub(crate) scheme: SchemeArgs,
+    /// A file with the private key, for providers that sign with one [default: a test key that everybody knows]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SignArgs {
+    /// The body to sign; `-` for stdin
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// Whose scheme: a name out of `posthaste trigger --list`
+    #[arg(long, value_name = "PROVIDER", default_value = "standard-webhooks")]
+    pub(crate) provider: String,
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+    /// The delivery's id [default: a fresh one]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) id: Option<String>,
+    /// The signed time, in seconds since 1970 [default: now]
+    #[arg(long, value_name = "UNIX")]
+    pub(crate) timestamp: Option<i64>,
+    /// The address it will be sent to, for schemes that sign it
+    #[arg(long, value_name = "URL", default_value = "https://example.com/")]
+    pub(crate) url: String,
+    /// The method, for schemes that sign it
+    #[arg(long, value_name = "METHOD", default_value = "POST")]
+    pub(crate) method: String,
+    /// A header of the request, for schemes that sign it
+    #[arg(long, value_name = "K: V", allow_hyphen_values = true)]
+    pub(crate) header: Vec<String>,
+    /// Print JSON instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to do instead of sending.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct InsteadArgs {
+    /// List the providers, or the events of PROVIDER
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Print the request instead of sending it; so it is without --to
+    #[arg(long, conflicts_with = "curl")]
+    pub(crate) print: bool,
+    /// Print a curl command that would send it
+    #[arg(long)]
+    pub(crate) curl: bool,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TriggerArgs {
+    /// Whose event, and which: `stripe.charge.succeeded`; the provider alone for its most usual one
+    #[arg(value_name = "PROVIDER[.EVENT]", required_unless_present = "list")]
+    pub(crate) event: Option<String>,
+    /// Fields of the body to change: `path=text` or `path:=JSON`; also `Header:value` and `query==value`
+    #[arg(value_name = "PATH=VALUE")]
+    pub(crate) items: Vec<String>,
+    /// Where to send it: a URL, a port, or `:3000/webhooks` for this machine
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+    /// Send it without a signature, to see it refused
+    #[arg(long)]
+    pub(crate) unsigned: bool,
+    #[command(flatten)]
+    pub(crate) instead: InsteadArgs,
+    /// How many to send, each with ids of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) repeat: u32,
+    /// At most how many a second: `10/s`
+    #[arg(long, value_name = "N/s")]
+    pub(crate) rate: Option<String>,
+    /// Change the body in $EDITOR before it is signed
+    #[arg(long)]
+    pub(crate) edit: bool,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SendArgs {
+    /// Where to send it: a URL, a port, or `:3000/webhooks` for this machine
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// The payload: `a=text`, `a:=JSON`, `Header:value`, `query==value`, `@FILE`, or `-` for stdin
+    #[arg(value_name = "ITEM")]
+    pub(crate) items: Vec<String>,
+    /// Whose scheme signs it: a name out of `posthaste trigger --list`, or `none`
+    #[arg(long, value_name = "PROVIDER", default_value = "standard-webhooks")]
+    pub(crate) sign: String,
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+    /// The type of event: the fields then become its `data`, as Standard Webhooks wants it
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) event_type: Option<String>,
+    /// The method
+    #[arg(long, value_name = "METHOD", default_value = "POST")]
+    pub(crate) method: String,
+    /// How many to send, each with an id of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) count: u32,
+    /// At most how many a second: `10/s`
+    #[arg(long, value_name = "N/s")]
+    pub(crate) rate: Option<String>,
+}
+
+#[cfg(test)]
+#[path = "laptop_help.rs"]
+mod help;

@@ -6,8 +6,11 @@ mod healthcheck;
 mod import;
 mod migrate;
 mod restore;
+mod send;
 mod serve;
+mod sign;
 mod token;
+mod trigger;
 mod verify;
 
 use std::process::ExitCode;
@@ -25,6 +28,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             wiring::runtime()?.block_on(serve::serve(settings))
         }
         Command::Dev(args) => wiring::runtime()?.block_on(dev::dev(args)),
+        Command::Trigger(args) => Ok(trigger::trigger(&args)),
+        Command::Send(args) => Ok(send::send(&args)),
+        Command::Sign(args) => Ok(sign::sign(&args)),
         Command::Verify(args) => Ok(verify::verify(&args)),
         Command::Token(args) => wiring::runtime()?.block_on(token::token(args.action)),
         Command::Doctor(args) => wiring::runtime()?.block_on(doctor::doctor(&args)),

@@ -8,8 +8,12 @@ use crate::terminal::shown;
 
 /// The command line, or a file that it names, cannot be used.
 const USAGE: u8 = 2;
+/// Nobody answers there.
+const UNREACHABLE: u8 = 6;
 /// A signature, or an answer to a handshake, is not right.
 pub(crate) const NOT_VERIFIED: u8 = 7;
+/// It was delivered, and the receiver did not say 2xx.
+pub(crate) const RECEIVER_FAILED: u8 = 9;
 
 /// Three lines on standard error.
 #[derive(Debug)]
@@ -23,6 +27,14 @@ pub(crate) struct Complaint {
 impl Complaint {
     pub(crate) fn usage(what: impl Into<String>, why: impl fmt::Display, next: impl Into<String>) -> Self {
         Self { code: USAGE, what: what.into(), why: why.to_string(), next: next.into() }
+    }
+
+    pub(crate) fn unreachable(
+        what: impl Into<String>,
+        why: impl fmt::Display,
+        next: impl Into<String>,
+    ) -> Self {
+        Self { code: UNREACHABLE, what: what.into(), why: why.to_string(), next: next.into() }
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Captured, String> {
             }
             "-F" | "--form" => return Err("forms of -F get a boundary that is new each time: keep the body in a file and name it with --body".to_owned()),
             "-G" | "--get" => by_query = true,
-            "-I" | "--head" => captured.method = "HEAD".to_owned(),
+            "-I" | "--head" => "HEAD".clone_into(&mut captured.method),
             "--url" => captured.url = value()?,
             _ if VALUED.contains(&option.as_str()) => drop(value()?),
             _ if option.starts_with('-') => {}
@@ -78,7 +78,8 @@ pub(super) fn parse(text: &[u8]) -> Result<Captured, String> {
         captured.body = data.into_bytes();
     }
     if captured.method.is_empty() {
-        captured.method = if captured.body.is_empty() { "GET" } else { "POST" }.to_owned();
+        let usual = if captured.body.is_empty() { "GET" } else { "POST" };
+        usual.clone_into(&mut captured.method);
     }
     Ok(captured)
 }

@@ -1,8 +1,19 @@
 //! What the commands for a laptop share: requests that were captured, or are made up, signed and sent.
 
+pub(crate) mod answered;
 pub(crate) mod captured;
 pub(crate) mod complaint;
 mod curl;
+pub(crate) mod editor;
+pub(crate) mod fixture;
 mod har;
+pub(crate) mod items;
+pub(crate) mod pace;
+mod paths;
+mod placeholders;
+pub(crate) mod post;
+pub(crate) mod printed;
 mod raw;
 pub(crate) mod scheme;
+pub(crate) mod signing;
+pub(crate) mod target;

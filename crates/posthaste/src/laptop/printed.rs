@@ -1,0 +1,67 @@
+//! A request as text: as it would stand on the wire, or as a curl command.
+
+use std::fmt::Write as _;
+
+use posthaste_signature::provider::sign::Draft;
+
+/// Method and target, headers, an empty line, and the body.
+pub(crate) fn on_the_wire(draft: &Draft) -> Vec<u8> {
+    let (host, path) = host_and_path(&draft.url);
+    let mut text = format!("{} {path} HTTP/1.1\r\nhost: {host}\r\n", draft.method).into_bytes();
+    for (name, value) in &draft.headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(format!("content-length: {}\r\n\r\n", draft.body.len()).as_bytes());
+    text.extend_from_slice(&draft.body);
+    text
+}
+
+fn host_and_path(url: &str) -> (&str, String) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    (host, if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
+}
+
+/// A command for a shell.
+pub(crate) fn as_curl(draft: &Draft) -> String {
+    let mut command = format!("curl -X {} {}", draft.method, quoted(&draft.url));
+    for (name, value) in &draft.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let header = if value.is_empty() { format!("{name};") } else { format!("{name}: {value}") };
+        let _ = write!(command, " \\\n  -H {}", quoted(&header));
+    }
+    if !draft.body.is_empty() {
+        let _ = write!(command, " \\\n  --data-raw {}", quoted(&String::from_utf8_lossy(&draft.body)));
+    }
+    command
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laptop::captured;
+
+    #[test]
+    fn what_is_printed_is_read_back_the_same() {
+        let mut draft = Draft {
+            method: "POST".to_owned(),
+            url: "https://a.example/in?x=%2F".to_owned(),
+            body: br#"{"it's":"\n"}"#.to_vec(),
+            ..Draft::default()
+        };
+        draft.headers.append("x-a", http::HeaderValue::from_static("1"));
+        draft.headers.append("x-a", http::HeaderValue::from_static("2"));
+        for text in [on_the_wire(&draft), as_curl(&draft).into_bytes()] {
+            let read = captured::parse(&text, 1).unwrap();
+            assert_eq!((&read.url, &read.body), (&draft.url, &draft.body));
+            assert_eq!(read.headers.get_all("x-a").iter().count(), 2);
+        }
+    }
+}
