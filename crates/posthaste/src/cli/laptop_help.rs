@@ -7,7 +7,7 @@ use crate::cli::Cli;
 fn help(name: &str) -> String {
     let mut cli = Cli::command().term_width(100);
     cli.build();
-    cli.find_subcommand_mut(name).unwrap().render_long_help().to_string()
+    cli.find_subcommand_mut(name).unwrap().render_help().to_string()
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn run(args: &SendArgs) -> Result<ExitCode, Complaint> {
     for note in ready.iter().flat_map(|ready| &ready.notes) {
         tell(note);
     }
-    let sender = Sender::new(&draft.url);
+    let sender = Sender::new(&draft.url)?;
     let what = args.event_type.as_deref().unwrap_or(&args.sign);
     let runtime = wiring::runtime().map_err(|error| {
         Complaint::usage("nothing can be sent", format!("{error:#}"), "try again when the system has room")

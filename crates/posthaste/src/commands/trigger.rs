@@ -59,7 +59,7 @@ fn run(args: &TriggerArgs) -> Result<ExitCode, Complaint> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let sender = Sender::new(&made.url);
+    let sender = Sender::new(&made.url)?;
     let runtime = wiring::runtime().map_err(|error| {
         Complaint::usage("nothing can be sent", format!("{error:#}"), "try again when the system has room")
     })?;

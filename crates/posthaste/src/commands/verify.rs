@@ -247,13 +247,21 @@ fn sentences(receiver: &Receiver, judged: &Judged, captured: &Captured) -> Vec<S
             let mut lines = vec![format!("invalid  {why}"), checked];
             lines.extend(hints.iter().map(|hint| format!("hint     {hint}")));
             if hints.is_empty() {
-                lines.push(format!(
-                    "hint     none of the usual mistakes explains it; the secret is {}",
-                    provider.secret()
-                ));
+                lines.push(format!("hint     {}", without_hint(why, &provider.secret())));
             }
             lines
         }
+    }
+}
+
+/// What to try where no usual mistake explains it.
+fn without_hint(why: &Refusal, secret: &str) -> String {
+    match why {
+        Refusal::KeyNeeded(_) => {
+            "the key could not be fetched here: give it with --config public_key=…".to_owned()
+        }
+        Refusal::UnknownScheme => "nothing can be done about it here".to_owned(),
+        _ => format!("none of the usual mistakes explains it; what --secret takes: {secret}"),
     }
 }
 

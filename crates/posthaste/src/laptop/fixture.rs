@@ -138,12 +138,15 @@ fn put_plain(body: &mut Value, path: &str, value: &str) {
     if path.starts_with(|letter: char| letter.is_ascii_digit()) && !body.is_array() {
         *body = Value::Array(vec![body.take()]);
     }
-    // A member that is a text already can hold nothing: the provider's own shape goes first.
-    if paths::put(body, path, value.into()).is_err() {
-        let top = path.split('.').next().unwrap_or_default();
-        body[top] = Value::Null;
-        let _ = paths::put(body, path, value.into());
+    let top = path.split('.').next().unwrap_or_default();
+    let wants_list = path.split('.').skip(1).any(|step| step.parse::<usize>().is_ok());
+    // What we put there to make it look like an event gives way to the provider's own shape.
+    match body.get_mut(top) {
+        Some(member) if member.is_string() && path.contains('.') => *member = Value::Null,
+        Some(member) if member.is_object() && wants_list => *member = Value::Null,
+        _ => {}
     }
+    let _ = paths::put(body, path, value.into());
 }
 
 impl Event {

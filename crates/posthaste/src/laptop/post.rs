@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use posthaste_core::attempt::{FailureKind, Outcome, Reply};
-use posthaste_core::target::{Allow, TargetPolicy};
+use posthaste_core::target::{Allow, Target, TargetPolicy};
 use posthaste_core::time::{Clock as _, Timestamp};
 use posthaste_engine::client::{Client, ClientSettings, Outbound, SystemResolver};
 use posthaste_signature::provider::sign::Draft;
@@ -28,13 +28,20 @@ pub(crate) struct Sender(Client);
 
 impl Sender {
     /// Any address may be called: whoever typed it could call it anyway.
-    pub(crate) fn new(url: &str) -> Self {
+    pub(crate) fn new(url: &str) -> Result<Self, Complaint> {
         let host = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
         let anywhere = ["0.0.0.0/0", "::/0"].into_iter().map(str::to_owned).chain(host);
         let allow: Vec<Allow> = anywhere.filter_map(|entry| entry.parse().ok()).collect();
         let policy = TargetPolicy { allow, ..TargetPolicy::default() };
+        Target::parse(url, &policy).map_err(|error| {
+            Complaint::usage(
+                format!("{url} is never called"),
+                format!("the address {error}"),
+                "write another URL, a port, or :3000/webhooks",
+            )
+        })?;
         let settings = ClientSettings { policy, ..ClientSettings::default() };
-        Self(Client::new(settings, Arc::new(SystemResolver::new())))
+        Ok(Self(Client::new(settings, Arc::new(SystemResolver::new()))))
     }
 
     /// Sends a request and says so in two lines; `what` names it.

@@ -60,9 +60,16 @@ fn parse_head<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> Result<Captured,
         captured.add_line(line)?;
     }
     let host = captured.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    // Providers call by https; a proxy in front may have made http of it.
-    captured.url = if target.contains("://") { target.to_owned() } else { format!("https://{host}{target}") };
+    // Providers call by https, though a proxy in front may have made http of it; on one machine it is http.
+    let scheme = if is_local(host) { "http" } else { "https" };
+    captured.url =
+        if target.contains("://") { target.to_owned() } else { format!("{scheme}://{host}{target}") };
     Ok(captured)
+}
+
+fn is_local(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    matches!(name, "localhost" | "[::1]") || name.starts_with("127.")
 }
 
 /// What Content-Length says, where that is less than there is: editors put a line feed behind.
@@ -99,6 +106,12 @@ mod tests {
         assert_eq!(captured.headers.get_all("x-a").iter().count(), 2);
         assert_eq!(captured.headers["empty"], "");
         assert_eq!(captured.body, b"{\"a\":\r\n\r\n1}");
+    }
+
+    #[test]
+    fn on_this_machine_it_was_http() {
+        let captured = parse(b"POST /in HTTP/1.1\r\nHost: 127.0.0.1:3000\r\n\r\n").unwrap();
+        assert_eq!(captured.url, "http://127.0.0.1:3000/in");
     }
 
     #[test]

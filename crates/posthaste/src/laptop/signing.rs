@@ -71,7 +71,7 @@ pub(crate) fn complain(provider: &str, error: &SignError) -> Complaint {
         error => Complaint::usage(
             format!("nothing can be signed as \"{provider}\" does"),
             error,
-            "sign as another provider does, or send it unsigned: posthaste send URL --sign none",
+            "send it unsigned: posthaste trigger … --unsigned, or posthaste send URL --sign none",
         ),
     }
 }
