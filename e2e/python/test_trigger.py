@@ -28,8 +28,8 @@ WHSEC = "whsec_" + base64.b64encode(b"a secret for trying out a receiver").decod
 OK, USAGE, UNREACHABLE, NOT_VERIFIED, RECEIVER_FAILED = 0, 2, 6, 7, 9
 
 
-def run(*arguments, stdin=b""):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("POSTHASTE_")}
+def run(*arguments, stdin=b"", **settings):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("POSTHASTE_")} | settings
     return subprocess.run([BINARY, *map(str, arguments)], env=env, input=stdin, capture_output=True, timeout=DEADLINE_S)
 
 
@@ -146,6 +146,16 @@ def test_fields_are_changed_and_signed_with_the_rest(handle):
     assert b"new.field was not in the event" in done.stderr
 
 
+def test_a_body_is_changed_in_the_editor_before_it_is_signed(handle):
+    handler = handle(judged_by_stripe)
+    trigger = ("trigger", "stripe", "--to", handler.port, "--secret", WHSEC, "--edit")
+    assert run(*trigger, VISUAL="sed -i s/4200/1250/").returncode == OK, handler.errors
+    assert json.loads(handler.bodies[0])["data"]["object"]["amount"] == 1250
+    done = run(*trigger, VISUAL="false")
+    assert done.returncode == USAGE and b"could not be edited" in done.stderr and len(handler.bodies) == 1
+    assert run(*trigger, VISUAL="truncate -s 5").returncode == USAGE
+
+
 def test_repeated_events_have_ids_of_their_own(handle):
     handler = handle(judged_by_stripe)
     done = run("trigger", "stripe", "--to", handler.port, "--secret", WHSEC, "--repeat", "20", "--rate", "1000/s")
@@ -187,7 +197,8 @@ def test_what_cannot_be_is_said_with_what_could():
         (("trigger", "stripe", "--rate", "x"), "--rate 10/s"),
         (("verify", "--provider", "stripe"), "add --secret"),
         (("verify", "/nowhere", "--provider", "stripe", "--secret", "x"), "cannot read /nowhere"),
-        (("send", ":1/", "a"), "path=value"),
+        (("send", ":3000/", "a"), "path=value"),
+        (("send", ":1/", "a=1"), "another URL"),
     ]:
         done = run(*arguments)
         lines = done.stderr.decode().splitlines()
