@@ -19,7 +19,9 @@ import stripe
 import svix
 from twilio.request_validator import RequestValidator
 
-from conftest import BINARY, DEADLINE_S
+from conftest import BINARY, DEADLINE_S, embedded_only
+
+pytestmark = embedded_only("these commands know no store, so once is enough")
 
 SIGNATURE = pathlib.Path(__file__).parent.parent.parent / "crates" / "posthaste-signature"
 FIXTURES = sorted((SIGNATURE / "tests" / "fixtures").glob("*_vectors.jsonl"))
