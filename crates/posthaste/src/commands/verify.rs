@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::cli::laptop::VerifyArgs;
 use crate::laptop::captured::{self, Captured};
 use crate::laptop::complaint::{Complaint, NOT_VERIFIED, told};
-use crate::laptop::scheme;
+use crate::laptop::{scheme, signing};
 use crate::system::SystemTimer;
 use crate::telemetry::print_line;
 use crate::terminal::shown;
@@ -79,20 +79,11 @@ fn request(args: &VerifyArgs) -> Result<Captured, Complaint> {
         Some(file) => of_file(file, args)?,
         None => Captured::default(),
     };
-    let mut given = Captured::default();
-    for line in &args.header {
-        given.add_line(line.as_bytes()).map_err(|why| {
-            Complaint::usage(
-                format!("--header \"{line}\" cannot be used"),
-                why,
-                "write --header 'Name: value'",
-            )
-        })?;
-    }
-    for name in given.headers.keys() {
+    let given = signing::headers(&args.header)?;
+    for name in given.keys() {
         captured.headers.remove(name);
     }
-    captured.headers.extend(given.headers);
+    captured.headers.extend(given);
     if let Some(file) = &args.body {
         captured.body = captured::read(file)?;
     }
