@@ -6,6 +6,7 @@
 use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -79,6 +80,8 @@ impl Cluster {
         }
         let mut reaper = self.as_postgres(PathBuf::from("sh"));
         reaper.args(["-c", &format!("( {REAPER} ) &")]).env("BIN", programs).stdin(Stdio::null());
+        // Not of the test's own group: that is killed as a whole when a test takes too long.
+        reaper.process_group(0);
         reaper.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         let conf = format!(
             "listen_addresses = ''\nunix_socket_directories = '{}'\nmax_connections = 400\nlog_line_prefix = '%d|'\n",
