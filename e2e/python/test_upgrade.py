@@ -138,6 +138,7 @@ def test_a_migration_lets_go_of_a_table_that_somebody_holds_and_tries_again(clus
     reading.stdin.flush()
     assert reading.stdout.readline().strip() == "counted"
     load = Balancer(old)
+    load.got(SOME)
     migrating = subprocess.Popen(
         [NEXT_BINARY, "migrate", "--data-dir", str(old.data_dir)],
         env=old.env | PLAYS_NEXT,
@@ -148,6 +149,8 @@ def test_a_migration_lets_go_of_a_table_that_somebody_holds_and_tries_again(clus
     for line in migrating.stderr:
         if "a migration waits for a table that somebody else holds" in line:
             break
+    else:
+        raise AssertionError("it did not have to wait")
     load.got(SOME)
     reading.stdin.write("ROLLBACK;\n")
     reading.stdin.close()
