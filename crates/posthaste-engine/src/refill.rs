@@ -32,6 +32,9 @@ impl Engine {
         let refilling = Refilling { engine: &self, endpoint, is_over: false };
         let Ok(_permit) = self.claims.acquire().await else { return };
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
+        // A clock that was set is noticed first: a lease that began after it would be moved along with those from before,
+        // be over at once, and its delivery be sent twice.
+        self.look_at_clock().await;
         match self.queue.claim(endpoint, limit, self.settings.lease(), self.clock.now()).await {
             Ok(claimed) => {
                 point!("claim.committed");
