@@ -24,7 +24,8 @@ def metrics(server):
     with urllib.request.urlopen(f"{server.url}/metrics", timeout=DEADLINE_S) as answer:
         lines = answer.read().decode().splitlines()
     types = dict(line.split()[2:4] for line in lines if line.startswith("# TYPE "))
-    return {f"{name}_total" if kind == "counter" else name for name, kind in types.items()}
+    suffixes = {"counter": "_total", "info": "_info"}
+    return {name + suffixes.get(kind, "") for name, kind in types.items()}
 
 
 def test_every_metric_that_is_to_be_watched_exists(posthaste, receiver):
