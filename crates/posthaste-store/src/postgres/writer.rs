@@ -3,12 +3,13 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::Object;
 use futures_util::FutureExt as _;
 use posthaste_fault::{Bug, planted, point};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, Semaphore, mpsc, oneshot};
 
 use super::batch::{self, Command, Witness};
 use super::pool::Pool;
@@ -18,6 +19,10 @@ use crate::error::StoreError;
 
 /// Tasks, each with a connection: while one commits, another fills the next transaction.
 pub(super) const WRITERS: usize = 2;
+/// Commands that are worth a second transaction beside the one under way.
+const WORTH_A_SECOND: usize = 256;
+/// How long a second one waits for the first otherwise: somebody's lock may be in that one's way.
+const SECOND_AFTER: Duration = Duration::from_millis(20);
 /// Commands in one transaction: enough to make the cost of a commit small, few enough to keep it short.
 const BATCH_MAX: usize = 1_024;
 /// Bytes of bodies in one transaction, give or take one command.
@@ -46,9 +51,14 @@ impl Writer {
     pub(super) fn start(pool: &Pool, shared: &Arc<Shared>) -> Self {
         let (commands, queue) = mpsc::channel(WAITING_MAX);
         let queue = Arc::new(Mutex::new(queue));
+        let turns = Arc::<Turns>::default();
         for _ in 0..WRITERS {
-            let writing =
-                Writing { pool: pool.clone(), shared: Arc::clone(shared), queue: Arc::clone(&queue) };
+            let writing = Writing {
+                pool: pool.clone(),
+                shared: Arc::clone(shared),
+                queue: Arc::clone(&queue),
+                turns: Arc::clone(&turns),
+            };
             tokio::spawn(writing.run());
         }
         let room = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
@@ -100,14 +110,51 @@ struct Writing {
     pool: Pool,
     shared: Arc<Shared>,
     queue: Arc<Mutex<mpsc::Receiver<Command>>>,
+    turns: Arc<Turns>,
+}
+
+/// How many tasks write now, and that one of them is done.
+#[derive(Default)]
+struct Turns {
+    writing: AtomicUsize,
+    ended: Notify,
+}
+
+impl Turns {
+    /// A transaction costs the same however little is in it: while one is under way, a second one waits until it is worth
+    /// that, or until the first one takes too long to be waited for.
+    async fn wait(&self, queue: &mpsc::Receiver<Command>) {
+        let ended = self.ended.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        if self.writing.load(Ordering::Acquire) > 0 && queue.len() < WORTH_A_SECOND {
+            let _ = tokio::time::timeout(SECOND_AFTER, ended).await;
+        }
+    }
+
+    fn begin(&self) {
+        self.writing.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn end(&self) {
+        self.writing.fetch_sub(1, Ordering::AcqRel);
+        self.ended.notify_waiters();
+    }
 }
 
 impl Writing {
     async fn run(self) {
         let mut waiting = Vec::with_capacity(BATCH_MAX);
         loop {
-            if waiting.is_empty() && self.queue.lock().await.recv_many(&mut waiting, BATCH_MAX).await == 0 {
-                return;
+            if waiting.is_empty() {
+                let mut queue = self.queue.lock().await;
+                self.turns.wait(&queue).await;
+                if queue.recv_many(&mut waiting, BATCH_MAX).await == 0 {
+                    return;
+                }
+                self.turns.begin();
+            } else {
+                self.turns.begin();
             }
             // Nobody waits for these any more: they would only keep others waiting.
             waiting.retain(|command| !command.is_abandoned());
@@ -116,6 +163,7 @@ impl Writing {
             // Deferred commands come first the next time.
             // A panic ends its transaction, and nobody else's.
             let committed = AssertUnwindSafe(self.commit(batch)).catch_unwind().await;
+            self.turns.end();
             let mut deferred = committed.unwrap_or_else(|_| {
                 tracing::error!("a command panicked: its transaction did not take place");
                 vec![]
