@@ -109,7 +109,8 @@ class Cluster:
             os.kill(int(pooler.read_text()), signal.SIGTERM)
         if (self.dir / "data" / "postmaster.pid").exists():
             self.stop()
-        shutil.rmtree(self.dir)
+        # The pooler removes its files as it ends.
+        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 class SessionCluster(Cluster):

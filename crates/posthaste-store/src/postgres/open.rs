@@ -1,8 +1,11 @@
 //! Opens the store: the pools, migrations, PostgreSQL's settings, the check of the main secret.
 
+use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::clock::DatabaseClock;
 use super::gate::Gate;
@@ -14,7 +17,7 @@ use super::pool::Pool;
 use super::shared::Shared;
 use super::statement::{execute, query, query_opt};
 use super::tally;
-use super::work::{TRIES_MAX, Work, is_lost};
+use super::work::{TRIES_MAX, Work, is_lost, may_come};
 use super::writer::{WRITERS, Writer};
 use super::{Beside, PostgresOptions, PostgresStore, listen, standbys, tell, url};
 use crate::error::StoreError;
@@ -22,6 +25,10 @@ use crate::seal::Vault;
 
 /// Connections for what reads and for changes that are rare; the writers have their own.
 const CONNECTIONS_MAX: usize = 16;
+/// How long a node that starts waits for a database that is starting too, or whose standby takes its place just then.
+const COMES_WITHIN: Duration = Duration::from_secs(30);
+/// Between two looks whether it is there.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What the key check row holds, sealed.
 const KEY_CHECK: &[u8] = b"posthaste";
 
@@ -35,22 +42,14 @@ impl PostgresStore {
         let (vault, clock) = (Vault::new(&options.main_secret), DatabaseClock::new(options.clock));
         let shared = Shared::new(vault, options.dice, clock, pool.clone(), Arc::clone(&overload));
         let shared = Arc::new(shared);
-        let mut tries = 1;
-        while let Err(error) = prepare(&pool, &shared, config.get_hosts().len()).await {
-            // A pooler may hand out connections to a server that has died and is back.
-            if !is_lost(&error) || tries == TRIES_MAX {
-                return Err(error);
-            }
-            tries += 1;
-        }
+        let heart =
+            Arc::new(Heart { pool: pool.clone(), shared: Arc::clone(&shared), left: Mutex::default() });
+        make_ready(&heart, config.get_hosts().len(), options.serving).await?;
         let writers = Pool::new(&config, &secure, WRITERS, &overload)?;
         let writer = Writer::start(&writers, &shared);
         let gate = Gate::start(&pool);
-        let heart =
-            Arc::new(Heart { pool: pool.clone(), shared: Arc::clone(&shared), left: Mutex::default() });
         let mut beside = vec![tokio::spawn(tell::tell_on(pool.clone(), Arc::clone(&shared))).abort_handle()];
         if options.serving {
-            heart.join().await?;
             shared.clock.complain();
             tokio::spawn(nodes::beat_on(Arc::downgrade(&heart)));
             let (config, secure) = listens_by.unwrap_or((config, secure));
@@ -58,6 +57,35 @@ impl PostgresStore {
             beside.push(listening.abort_handle());
         }
         Ok(Arc::new(Self { pool, writer, gate, shared, heart, _beside: Beside(beside) }))
+    }
+}
+
+/// Prepares the store, and joins the nodes if this is to be one. That one waits for its database: whoever starts both at
+/// once should not have to start the node again. Whoever looks at a store from a terminal hears at once that it is not
+/// there.
+async fn make_ready(heart: &Heart, hosts_count: usize, serving: bool) -> Result<(), StoreError> {
+    let (mut tries, mut began) = (0, None::<Instant>);
+    loop {
+        let result = async {
+            prepare(&heart.pool, &heart.shared, hosts_count).await?;
+            if serving { heart.join().await } else { Ok(()) }
+        };
+        let Err(error) = result.await else { return Ok(()) };
+        tries += 1;
+        // A pooler may hand out connections to a server that has died and is back.
+        if tries < TRIES_MAX && is_lost(&error) {
+            continue;
+        }
+        let waited = began.map_or(Duration::ZERO, |began| began.elapsed());
+        if !serving || !may_come(&error) || waited >= COMES_WITHIN {
+            return Err(error);
+        }
+        if began.is_none() {
+            let error: &(dyn Error + 'static) = &error;
+            tracing::warn!(error, within = ?COMES_WITHIN, "waiting for PostgreSQL");
+            began = Some(Instant::now());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! One transaction, and what it wants done once it is on disk.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -117,6 +118,21 @@ pub(super) fn is_lost(error: &StoreError) -> bool {
     match error.code() {
         Some(code) => gone.contains(code) || code.code().starts_with("08"),
         None => true,
+    }
+}
+
+/// Whether a database that is not there now may be there soon: its name and its certificate were not at fault.
+pub(super) fn may_come(error: &StoreError) -> bool {
+    let inner = match error {
+        // Nobody answered within the time for that.
+        StoreError::Busy(_) => return true,
+        StoreError::Unavailable(inner) => inner.downcast_ref::<tokio_postgres::Error>(),
+        _ => None,
+    };
+    let cause = inner.and_then(|inner| std::error::Error::source(inner)?.downcast_ref::<std::io::Error>());
+    match cause {
+        Some(cause) => !matches!(cause.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput),
+        None => is_lost(error) && inner.is_some_and(|inner| inner.code().is_some() || inner.is_closed()),
     }
 }
 
