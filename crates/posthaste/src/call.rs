@@ -1,4 +1,4 @@
-//! A small HTTP caller for our own API: `dev` and `healthcheck` talk to the server as any client would.
+//! A small HTTP caller for our own API: the commands talk to the server as any client would.
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::unjudged;
+use crate::{judged, unjudged};
 
 /// One kept-alive connection to a server.
 pub(crate) struct Caller {
@@ -62,6 +62,25 @@ impl Caller {
             _ => bail!("only http:// is supported here so far"),
         };
         Ok(Self { sender, host: format!("{host}:{port}"), token: token.map(str::to_owned) })
+    }
+
+    /// Connects to a server that gets this token: one that speaks https has a certificate for its name.
+    pub(crate) async fn connect_judged(url: &str, token: &str) -> anyhow::Result<Self> {
+        let url = url::Url::parse(url).with_context(|| format!("\"{url}\" is not a URL"))?;
+        let host = url.host_str().context("the URL names no host")?.to_owned();
+        let port = url.port_or_known_default().context("the URL names no port")?;
+        let address = host.trim_matches(['[', ']']);
+        let stream = TcpStream::connect((address, port)).await?;
+        let sender = match url.scheme() {
+            "https" => talk(judged::handshake(address, stream).await?).await?,
+            _ => talk(stream).await?,
+        };
+        Ok(Self { sender, host: format!("{host}:{port}"), token: Some(token.to_owned()) })
+    }
+
+    /// Whether the connection may be used again.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
     }
 
     /// GETs a path.

@@ -1,6 +1,7 @@
 //! Every command and flag, documented once: this is where `--help` comes from.
 
 pub(crate) mod laptop;
+pub(crate) mod server;
 
 use std::path::PathBuf;
 

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod config;
 mod doctor;
+mod judged;
 mod laptop;
 mod shutdown;
 mod staged;

@@ -8,6 +8,14 @@ use crate::terminal::shown;
 
 /// The command line, or a file that it names, cannot be used.
 const USAGE: u8 = 2;
+/// Something went wrong that none of the others names.
+const FAILURE: u8 = 1;
+/// No token, a wrong one, or one that may not do this.
+const FORBIDDEN: u8 = 3;
+/// It is not there.
+const NOT_FOUND: u8 = 4;
+/// What was asked for does not make sense to the server, or is in another's way.
+const REJECTED: u8 = 5;
 /// Nobody answers there.
 const UNREACHABLE: u8 = 6;
 /// A signature, or an answer to a handshake, is not right.
@@ -27,6 +35,30 @@ pub(crate) struct Complaint {
 impl Complaint {
     pub(crate) fn usage(what: impl Into<String>, why: impl fmt::Display, next: impl Into<String>) -> Self {
         Self { code: USAGE, what: what.into(), why: why.to_string(), next: next.into() }
+    }
+
+    pub(crate) fn failure(what: impl Into<String>, why: impl fmt::Display, next: impl Into<String>) -> Self {
+        Self { code: FAILURE, ..Self::usage(what, why, next) }
+    }
+
+    pub(crate) fn forbidden(
+        what: impl Into<String>,
+        why: impl fmt::Display,
+        next: impl Into<String>,
+    ) -> Self {
+        Self { code: FORBIDDEN, ..Self::usage(what, why, next) }
+    }
+
+    pub(crate) fn not_found(
+        what: impl Into<String>,
+        why: impl fmt::Display,
+        next: impl Into<String>,
+    ) -> Self {
+        Self { code: NOT_FOUND, ..Self::usage(what, why, next) }
+    }
+
+    pub(crate) fn rejected(what: impl Into<String>, why: impl fmt::Display, next: impl Into<String>) -> Self {
+        Self { code: REJECTED, ..Self::usage(what, why, next) }
     }
 
     pub(crate) fn unreachable(

@@ -1,0 +1,187 @@
+//! The server that a command asks: where it is, by which token, and what its refusals mean for whoever typed.
+
+use std::path::Path;
+
+use http::Method;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::complaint::Complaint;
+use crate::call::{Answer, Caller};
+use crate::cli::server::ServerArgs;
+
+/// Where a server is that was started with nothing to configure.
+const DEFAULT: &str = "http://127.0.0.1:8071";
+/// Where servers of this directory leave a token for their owner: `dev`, then `serve`.
+const LEFT_TOKENS: [&str; 2] = [".posthaste/dev/token", "posthaste-data/admin-token"];
+
+/// A server, and the right to ask it.
+pub(crate) struct Server {
+    url: Url,
+    token: String,
+    /// One connection, made anew when it is gone.
+    caller: Mutex<Option<Caller>>,
+}
+
+impl Server {
+    /// By flags, then the environment, then what lies here.
+    pub(crate) fn of(args: &ServerArgs) -> Result<Self, Complaint> {
+        let named = args.server.clone().or_else(|| set("POSTHASTE_SERVER"));
+        let text = named.as_deref().unwrap_or(DEFAULT);
+        let text = super::target::url(text)?;
+        let url = Url::parse(&text).map_err(|error| {
+            Complaint::usage(format!("\"{text}\" is no server"), error, "write --server http://host:8071")
+        })?;
+        let token = match args.token.clone().or_else(|| set("POSTHASTE_TOKEN")) {
+            Some(token) => Some(token),
+            // A token of this machine is for a server of this machine.
+            None if is_here(&url) => LEFT_TOKENS.iter().find_map(|path| left(Path::new(path))),
+            None => None,
+        };
+        let token = token.ok_or_else(|| {
+            Complaint::forbidden(
+                format!("there is no token for {url}"),
+                "neither --token nor POSTHASTE_TOKEN is given, and no server of this directory left one",
+                "make one where the server runs: posthaste token create",
+            )
+        })?;
+        Ok(Self { url, token, caller: Mutex::default() })
+    }
+
+    /// Its address, without a slash at the end.
+    pub(crate) fn url(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Complaint> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Complaint> {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    /// Asks, and returns the JSON of an answer of success; `null` if it has no body.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Complaint> {
+        let answer = self.answer(&method, path, body).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(refused(&method, path, &answer));
+        }
+        if answer.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            Complaint::failure(
+                format!("{} answered {method} {path} with what is not JSON", self.url()),
+                error,
+                "is this a Posthaste server, and not a page before one?",
+            )
+        })
+    }
+
+    /// Asks, whatever is answered.
+    pub(crate) async fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Complaint> {
+        let full = format!("{}{path}", self.url.path().trim_end_matches('/'));
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let mut caller = self.caller.lock().await;
+        let kept = caller.take();
+        let was_kept = kept.is_some();
+        let mut tried = self.send(kept, method, &full, &body).await;
+        // A server closes connections that nobody has used for a while: what it cannot have begun is asked again.
+        if was_kept && tried.is_err() && *method == Method::GET {
+            tried = self.send(None, method, &full, &body).await;
+        }
+        let (open, answer) = tried?;
+        *caller = Some(open);
+        Ok(answer)
+    }
+
+    async fn send(
+        &self,
+        kept: Option<Caller>,
+        method: &Method,
+        path: &str,
+        body: &str,
+    ) -> Result<(Caller, Answer), Complaint> {
+        let mut caller = match kept.filter(Caller::is_open) {
+            Some(caller) => caller,
+            None => Caller::connect_judged(self.url.as_str(), &self.token)
+                .await
+                .map_err(|error| self.away(&error))?,
+        };
+        let answer =
+            caller.send(method.as_str(), path, body.to_owned()).await.map_err(|error| self.away(&error))?;
+        Ok((caller, answer))
+    }
+
+    fn away(&self, error: &anyhow::Error) -> Complaint {
+        Complaint::unreachable(
+            format!("{} did not answer", self.url()),
+            format!("{error:#}"),
+            "is it running (posthaste serve, posthaste dev), and is this its address? --server URL",
+        )
+    }
+}
+
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn left(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+}
+
+/// What the API said no with, in its own words.
+fn refused(method: &Method, path: &str, answer: &Answer) -> Complaint {
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let why = match &body["detail"] {
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(one_detail).collect::<Vec<_>>().join("; "),
+        _ => answer.text(),
+    };
+    let what = format!("{method} {path} was answered {}", answer.status);
+    match answer.status {
+        401 => Complaint::forbidden(what, why, "is the token right, and of this server? --token TOKEN"),
+        403 => Complaint::forbidden(what, why, "this needs a token with more rights"),
+        404 => Complaint::not_found(what, why, "is the id or uid right, and of this server and environment?"),
+        400..500 => Complaint::rejected(what, why, "mend what is named, and try again"),
+        503 => Complaint::unreachable(what, why, "try again in a moment"),
+        _ => Complaint::failure(what, why, "look at the server's log"),
+    }
+}
+
+fn one_detail(detail: &Value) -> String {
+    let place = detail["loc"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let place: Vec<_> = place.collect();
+    format!("{}: {}", place.join("."), detail["msg"].as_str().unwrap_or_default())
+}
+
+/// Writes a value as a part of a path: an id or uid, whatever letters it has.
+pub(crate) fn part(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
