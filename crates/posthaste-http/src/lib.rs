@@ -63,6 +63,11 @@ pub fn router(state: ApiState) -> Router {
     routed(state).router
 }
 
+/// The API with pages beside it, whose panics are answered as the API's are.
+pub fn with_pages(api: Router, pages: Router) -> Router {
+    api.merge(pages.layer(from_fn(probes::catch_panic)))
+}
+
 /// A router, and what it routes.
 pub struct Routed {
     /// It serves.
@@ -156,7 +161,6 @@ fn customers(router: &mut Routes, state: &Shared) {
 /// The team behind the sender: portal links, operational webhooks, jobs.
 fn operators(router: &mut Routes, state: &Shared) {
     router.add("/api/v1/auth/app-portal-access/{app}", once(state, portal::access));
-    router.add("/portal/login", get(portal::page));
     router.add("/api/v1/background-task/{task}", get(task::get));
     let one = "/api/v1/operational-webhook/endpoint/{endpoint}";
     let at = |rest: &str| format!("{one}{rest}");

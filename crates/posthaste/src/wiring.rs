@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use posthaste_core::attempt::Outcome;
@@ -24,6 +25,7 @@ use posthaste_http::state::{ApiSettings, ApiState, Fetch, Lookup};
 use posthaste_store::Store;
 use posthaste_store::postgres::{PostgresOptions, PostgresStore};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
+use posthaste_ui::UiState;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
@@ -229,8 +231,15 @@ impl Server {
             tracing::info!("draining: a second signal aborts");
         };
         let tls = self.tls.take().map(|tls| tls.start(&mut registry)).transpose()?;
+        let has_pages = self.settings.roles.has(Role::Api);
+        let frame_ancestors = std::mem::take(&mut self.settings.portal_frame_origins);
         let (listener, state) = self.api(resolver, registry, ready)?;
-        let router = posthaste_http::router(state);
+        let public_url = state.settings.public_url.clone();
+        let mut router = posthaste_http::router(state);
+        if has_pages {
+            let pages = pages(&store, router.clone(), public_url, frame_ancestors);
+            router = posthaste_http::with_pages(router, pages);
+        }
         posthaste_http::serve::serve(listener, router, ListenerLimits::default(), tls, stop).await;
         if let Some(engine) = engine
             && tokio::time::timeout(patience, engine.drain()).await.is_err()
@@ -313,6 +322,19 @@ impl Server {
         };
         Ok((listener, state))
     }
+}
+
+fn pages(store: &Arc<dyn Store>, api: Router, public_url: String, frame_ancestors: Vec<String>) -> Router {
+    posthaste_ui::router(UiState {
+        directory: store.clone(),
+        history: store.clone(),
+        sources: store.clone(),
+        api,
+        clock: Arc::new(SystemTimer),
+        dice: Arc::new(SystemDice),
+        public_url,
+        frame_ancestors,
+    })
 }
 
 /// A runtime with one worker a core.

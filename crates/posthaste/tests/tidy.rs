@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("posthaste-engine", &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store"]),
     ("posthaste-http", &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store"]),
     ("posthaste-tls", &["posthaste-core"]),
+    ("posthaste-ui", &["posthaste-core", "posthaste-store"]),
     // Tries the others with made-up bytes; nobody knows it.
     ("posthaste-fuzz", &["posthaste-core", "posthaste-http", "posthaste-signature", "posthaste-store"]),
     (
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "posthaste-signature",
             "posthaste-store",
             "posthaste-tls",
+            "posthaste-ui",
         ],
     ),
     // Tests of the built product: nothing knows it, and it ships with nothing.
@@ -44,7 +46,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Libraries that live in one place.
 const AT_HOME: &[(&str, &[&str])] = &[
     ("rusqlite", &["posthaste-store", "posthaste-trials"]),
-    ("axum", &["posthaste-http", "posthaste", "posthaste-fuzz"]),
+    ("axum", &["posthaste-http", "posthaste-ui", "posthaste", "posthaste-fuzz"]),
+    ("minijinja", &["posthaste-ui"]),
     ("tokio-postgres", &["posthaste-store", "posthaste", "posthaste-trials"]),
     ("clap", &["posthaste"]),
     ("instant-acme", &["posthaste-tls"]),

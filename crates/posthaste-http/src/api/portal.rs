@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use posthaste_core::app::Reference;
@@ -109,10 +109,4 @@ pub(crate) async fn logout(State(state): State<Shared>, _: Caller, headers: Head
     let hash = TokenHash::of(bearer(&headers)?);
     state.directory.revoke_token_by_hash(hash, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Where portal links lead until there is a portal.
-pub(crate) async fn page() -> Response {
-    let text = "The customer portal is not supported yet. The token in this link works with the API.\n";
-    (StatusCode::NOT_IMPLEMENTED, text).into_response()
 }

@@ -45,7 +45,6 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("GET", "/openapi.json", All),
     ("GET", "/api/v1/health", All),
     ("GET", "/api/v1/health/ping", All),
-    ("GET", "/portal/login", All),
     ("any", "/in/{door}", All),
     ("any", "/bin/{name}", All),
     ("POST", "/api/v1/auth/logout", Holder),

@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) retention: Duration,
     pub(crate) public_url: Option<String>,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Origins whose pages may show the customer portal in a frame.
+    pub(crate) portal_frame_origins: Vec<String>,
     pub(crate) token_rate: Option<NonZeroU32>,
     pub(crate) leave_notice: Duration,
     pub(crate) tls: Option<Tls>,
@@ -216,6 +218,7 @@ impl Settings {
             retention: raw.parse("retention", value::duration)?,
             public_url: raw.get("public-url").map(str::to_owned),
             trusted_proxies: raw.parse("trusted-proxies", value::networks)?,
+            portal_frame_origins: raw.parse("portal-frame-origins", value::origins)?,
             token_rate: raw.parse("token-rate", value::rate)?,
             leave_notice: raw.parse("leave-notice", value::notice)?,
             tls: tls::check(raw)?,

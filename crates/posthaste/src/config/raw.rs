@@ -60,6 +60,7 @@ const KNOWN: &[Known] = &[
     plain("retention", "90d"),
     Known { name: "public-url", default: None, secret: false },
     plain("trusted-proxies", ""),
+    plain("portal-frame-origins", ""),
     plain("token-rate", "0"),
     plain("leave-notice", "0s"),
     Known { name: "tls-certificate-file", default: None, secret: false },

@@ -23,6 +23,7 @@ default-signature = "ed25519"
 retention = "90d"
 public-url = "https://hooks.example.com"
 trusted-proxies = "192.0.2.0/24,2001:db8::1"
+portal-frame-origins = "https://app.example.com"
 log = "info,posthaste=debug"
 log-format = "json"
 "#,

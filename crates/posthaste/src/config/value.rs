@@ -74,6 +74,18 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(read).collect()
 }
 
+/// Origins as browsers know them: a scheme, a host, and a port if it is not the scheme's.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    let read = |item: &str| {
+        let url = url::Url::parse(item).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let origin = url.map(|url| url.origin().ascii_serialization());
+        origin
+            .filter(|origin| origin == item.trim_end_matches('/'))
+            .ok_or_else(|| format!("\"{item}\" is no origin like https://app.example.com"))
+    };
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(read).collect()
+}
+
 pub(super) fn allow_list(text: &str) -> Result<Vec<Allow>, String> {
     text.split(',')
         .map(str::trim)

@@ -1,0 +1,45 @@
+//! What browsers are told of every page: nothing from elsewhere, no frames but where allowed, nothing kept.
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use minijinja::context;
+
+use crate::Shared;
+use crate::error::Said;
+
+/// Whatever others wrote, should it ever become markup, can load and run nothing.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'";
+
+pub(crate) async fn advise(State(state): State<Shared>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let (is_asset, is_portal) = (path.starts_with("/assets/"), path.starts_with("/portal/"));
+    let mut response = next.run(request).await;
+    if let Some(Said { title, detail }) = response.extensions_mut().remove::<Said>() {
+        let (parts, _) = response.into_parts();
+        let page = state.templates.render("error.html", context! { title, detail });
+        response = page.into_response();
+        *response.status_mut() = parts.status;
+        response.headers_mut().extend(parts.headers);
+    }
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_asset {
+        return response;
+    }
+    let allowed = state.frame_ancestors.iter().map(String::as_str);
+    let frames: Vec<_> =
+        if is_portal { ["'self'"].into_iter().chain(allowed).collect() } else { vec!["'none'"] };
+    let policy = format!("{POLICY}; frame-ancestors {}", frames.join(" "));
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    // A portal's session is in its path, which nobody else is told.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

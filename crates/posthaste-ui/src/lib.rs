@@ -1,0 +1,100 @@
+//! The pages: what operators look at, and what a customer sees by a portal link.
+//!
+//! Rendered here, whole, and of use without any script. They read by the store's ports and change things by the API alone,
+//! so that no rule has two homes. Whoever looks is a [`Principal`](posthaste_core::tenant::Principal) as in the API, and sees
+//! what that may see.
+
+mod api;
+mod assets;
+mod error;
+mod headers;
+mod page;
+mod pages;
+mod payload;
+mod session;
+mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use posthaste_core::dice::Dice;
+use posthaste_core::time::Clock;
+use posthaste_store::{Directory, History, Sources};
+
+use crate::page::Templates;
+use crate::pages::{app, apps, attempt, endpoint, login, message, messages, portal, source, sources};
+
+/// What the pages work with.
+pub struct UiState {
+    /// Who is there.
+    pub directory: Arc<dyn Directory>,
+    /// What happened.
+    pub history: Arc<dyn History>,
+    /// The API: what a page changes, it changes by that, with the visitor's own rights.
+    pub api: Router,
+    /// The inbound doors.
+    pub sources: Arc<dyn Sources>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Sessions and ids.
+    pub dice: Arc<dyn Dice>,
+    /// How the world reaches us, without a slash at the end.
+    pub public_url: String,
+    /// Origins whose pages may show the customer portal in a frame, beside our own.
+    pub frame_ancestors: Vec<String>,
+}
+
+type Shared = Arc<Served>;
+
+struct Served {
+    state: UiState,
+    templates: Templates,
+}
+
+impl std::ops::Deref for Served {
+    type Target = UiState;
+
+    fn deref(&self) -> &UiState {
+        &self.state
+    }
+}
+
+/// Every page. Paths begin with `/ui`, `/portal` or `/assets`; `/` leads to the first.
+pub fn router(state: UiState) -> Router {
+    let shared = Arc::new(Served { state, templates: Templates::new() });
+    Router::new()
+        .route("/", get(login::front))
+        .route("/assets/{file}", get(assets::serve))
+        .route("/ui/login", get(login::page).post(login::enter))
+        .route("/ui/logout", post(login::leave))
+        .route("/ui/apps", get(apps::page))
+        .route("/ui/sources", get(sources::page))
+        .route("/ui/sources/{source}", get(source::page))
+        .route("/portal/login", get(portal::page))
+        .route("/portal/session", post(portal::enter))
+        .nest("/ui", of_an_app())
+        // A frame on another site has no cookies: there the session is a part of the path.
+        .nest("/portal/s/{session}", of_an_app())
+        .layer(from_fn_with_state(Arc::clone(&shared), headers::advise))
+        .with_state(shared)
+}
+
+/// Pages about one app: its customer sees them too.
+fn of_an_app() -> Router<Shared> {
+    Router::new()
+        .route("/apps/{app}", get(app::page))
+        .route("/apps/{app}/endpoints", post(app::create_endpoint))
+        .route("/apps/{app}/messages/send", post(app::send))
+        .route("/apps/{app}/endpoints/{endpoint}", get(endpoint::page))
+        .route("/apps/{app}/endpoints/{endpoint}/change", post(endpoint::change))
+        .route("/apps/{app}/endpoints/{endpoint}/secret", post(endpoint::secret))
+        .route("/apps/{app}/endpoints/{endpoint}/rotate", post(endpoint::rotate))
+        .route("/apps/{app}/endpoints/{endpoint}/test", post(endpoint::test))
+        .route("/apps/{app}/endpoints/{endpoint}/recover", post(endpoint::recover))
+        .route("/apps/{app}/messages", get(messages::page))
+        .route("/apps/{app}/messages/{message}", get(message::page))
+        .route("/apps/{app}/messages/{message}/resend", post(message::resend))
+        .route("/apps/{app}/messages/{message}/attempts/{attempt}", get(attempt::page))
+}

@@ -1,0 +1,52 @@
+//! Templates, built into the binary and rendered strictly: a name that is not there is an error, not a gap.
+
+use axum::response::Html;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+
+use crate::assets;
+
+/// Every template.
+const TEMPLATES: [(&str, &str); 13] = [
+    ("base.html", include_str!("../templates/base.html")),
+    ("parts.html", include_str!("../templates/parts.html")),
+    ("app.html", include_str!("../templates/app.html")),
+    ("apps.html", include_str!("../templates/apps.html")),
+    ("attempt.html", include_str!("../templates/attempt.html")),
+    ("endpoint.html", include_str!("../templates/endpoint.html")),
+    ("error.html", include_str!("../templates/error.html")),
+    ("login.html", include_str!("../templates/login.html")),
+    ("message.html", include_str!("../templates/message.html")),
+    ("messages.html", include_str!("../templates/messages.html")),
+    ("portal.html", include_str!("../templates/portal.html")),
+    ("source.html", include_str!("../templates/source.html")),
+    ("sources.html", include_str!("../templates/sources.html")),
+];
+
+/// All of them, read once.
+pub(crate) struct Templates(Environment<'static>);
+
+impl Templates {
+    #[expect(clippy::expect_used, reason = "they are part of the binary, and a test reads them")]
+    pub(crate) fn new() -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        // Whatever is put in is text of somebody's.
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        environment.add_function("asset", |file: &str| assets::path(file));
+        environment.add_filter("path", |text: &str| {
+            form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+        });
+        for (name, text) in TEMPLATES {
+            environment.add_template(name, text).expect("templates are well-formed");
+        }
+        Self(environment)
+    }
+
+    pub(crate) fn render(&self, name: &str, context: Value) -> Html<String> {
+        let rendered = self.0.get_template(name).and_then(|template| template.render(context));
+        Html(rendered.unwrap_or_else(|error| {
+            tracing::error!(%error, name, "a template could not be filled in");
+            "This page could not be made: the server's log says why.".to_owned()
+        }))
+    }
+}

@@ -1,0 +1,128 @@
+//! One file a page: what it reads, and what its template is given.
+
+pub(crate) mod app;
+pub(crate) mod apps;
+pub(crate) mod attempt;
+pub(crate) mod endpoint;
+pub(crate) mod login;
+pub(crate) mod message;
+pub(crate) mod messages;
+pub(crate) mod portal;
+pub(crate) mod source;
+pub(crate) mod sources;
+
+use posthaste_core::app::{App, Reference};
+use posthaste_core::id::{Id, Kind};
+use posthaste_core::tenant::EnvironmentId;
+use posthaste_store::page::{Cursor, Order, Page, PageRequest};
+use serde::{Deserialize, Serialize};
+
+use crate::Shared;
+use crate::error::{Answer, UiError};
+use crate::session::Visitor;
+
+/// Rows on a page of a list.
+const ROWS: u16 = 50;
+
+/// What every page tells its frame.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Frame {
+    /// With what links to pages of an app begin.
+    base: String,
+    home: String,
+    is_operator: bool,
+    may_write: bool,
+    is_portal: bool,
+}
+
+impl Frame {
+    pub(crate) fn of(visitor: &Visitor) -> Self {
+        Self {
+            base: visitor.base.clone(),
+            home: visitor.home(),
+            is_operator: visitor.is_operator(),
+            may_write: visitor.may_write(),
+            is_portal: visitor.base.starts_with("/portal/"),
+        }
+    }
+}
+
+/// Where in a list somebody is: behind a row, or before one.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) after: Option<String>,
+    pub(crate) before: Option<String>,
+}
+
+impl Place {
+    pub(crate) fn request<K: Kind>(&self, order: Order) -> Answer<PageRequest<Id<K>>> {
+        let read = |text: &str| {
+            Id::parse(text).ok_or_else(|| UiError::Rejected(format!("\"{text}\" is no place in this list.")))
+        };
+        let cursor = match (&self.after, &self.before) {
+            (Some(after), _) => Cursor::After(read(after)?),
+            (None, Some(before)) => Cursor::Before(read(before)?),
+            (None, None) => Cursor::Start,
+        };
+        Ok(PageRequest { cursor, order, limit: ROWS })
+    }
+
+    /// Links to the rows before and after, as far as there are some.
+    pub(crate) fn turns<T>(&self, page: &Page<T>, id: impl Fn(&T) -> String) -> Turns {
+        let (first, last) = (page.rows.first().map(&id), page.rows.last().map(&id));
+        let backwards = self.after.is_none() && self.before.is_some();
+        let is_start = self.after.is_none() && self.before.is_none();
+        Turns {
+            newer: if is_start || (backwards && page.done) { None } else { first },
+            older: if page.done && !backwards { None } else { last },
+        }
+    }
+}
+
+/// Where a list goes on.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Turns {
+    newer: Option<String>,
+    older: Option<String>,
+}
+
+/// An app as a heading: by its uid where it has one.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AppHead {
+    key: String,
+    id: String,
+    name: String,
+}
+
+/// The app that a page is about. The app of a source has its source's name.
+async fn head(state: &Shared, environment: EnvironmentId, app: &Reference) -> Answer<AppHead> {
+    let App { id, uid, name, .. } = state.directory.app(environment, app).await?;
+    let key = uid.map_or_else(|| id.to_string(), |uid| uid.as_str().to_owned());
+    Ok(AppHead { key, id: id.to_string(), name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(rows: &[u8], done: bool) -> Page<u8> {
+        Page { rows: rows.to_vec(), done }
+    }
+
+    #[test]
+    fn a_list_leads_on_only_where_there_is_more() {
+        let turns = |place: &Place, page: &Page<u8>| {
+            let turns = place.turns(page, u8::to_string);
+            (turns.newer, turns.older)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let start = Place::default();
+        assert_eq!(turns(&start, &page(&[9, 8], true)), (None, None));
+        assert_eq!(turns(&start, &page(&[9, 8], false)), (None, some("8")));
+        let after = Place { after: some("x"), before: None };
+        assert_eq!(turns(&after, &page(&[7, 6], true)), (some("7"), None));
+        let before = Place { after: None, before: some("x") };
+        assert_eq!(turns(&before, &page(&[9, 8], true)), (None, some("8")));
+        assert_eq!(turns(&before, &page(&[9, 8], false)), (some("9"), some("8")));
+    }
+}

@@ -1,0 +1,168 @@
+//! Who looks. A session is a token like those of the API, made at login and good for some hours: it is kept as a hash,
+//! known to all nodes, and ends when it is revoked.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::header::{COOKIE, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use posthaste_core::app::Reference;
+use posthaste_core::id::TokenId;
+use posthaste_core::tenant::{EnvironmentId, Principal, Scope};
+use posthaste_core::token::{Token, TokenHash};
+use posthaste_store::directory::NewToken;
+
+use crate::Shared;
+use crate::error::{Answer, UiError};
+
+/// How long a login lasts.
+pub(crate) const SESSION_LIFE: Duration = Duration::from_hours(12);
+/// The cookie that holds it.
+pub(crate) const COOKIE_NAME: &str = "posthaste_session";
+
+/// Whoever looks at a page.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    principal: Principal,
+    /// With what links to pages of an app begin.
+    pub(crate) base: String,
+    session: String,
+}
+
+impl Visitor {
+    pub(crate) fn is_operator(&self) -> bool {
+        self.principal.scope == Scope::Environment
+    }
+
+    pub(crate) fn may_write(&self) -> bool {
+        !matches!(self.principal.scope, Scope::App { read_only: true, .. })
+    }
+
+    /// Their token, in the clear.
+    pub(crate) fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// The environment, for whoever may see all of it.
+    pub(crate) fn environment(&self) -> Answer<EnvironmentId> {
+        if self.is_operator() { Ok(self.principal.environment) } else { Err(UiError::NotFound("page")) }
+    }
+
+    /// The environment and the app, for whoever may see it. A customer sees their own app and no other.
+    pub(crate) async fn reads(&self, state: &Shared, app: &str) -> Answer<(EnvironmentId, Reference)> {
+        let asked = Reference::new(app);
+        let Scope::App { app: own, .. } = self.principal.scope else {
+            return Ok((self.principal.environment, asked));
+        };
+        let is_own = match asked.id() {
+            Some(id) => id == own,
+            None => state.directory.app(self.principal.environment, &asked).await?.id == own,
+        };
+        if is_own {
+            Ok((self.principal.environment, Reference::from(own)))
+        } else {
+            Err(UiError::NotFound("application"))
+        }
+    }
+
+    /// Where they begin.
+    pub(crate) fn home(&self) -> String {
+        match self.principal.scope {
+            Scope::Environment => "/ui/apps".to_owned(),
+            Scope::App { app, .. } => format!("{}/apps/{app}", self.base),
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for Visitor {
+    type Rejection = UiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Answer<Self> {
+        let in_path = RawPathParams::from_request_parts(parts, state).await.ok();
+        let in_path = in_path.iter().flatten().find(|(name, _)| *name == "session");
+        let in_path = in_path.map(|(_, session)| session.to_owned());
+        let by_cookie = in_path.is_none();
+        let (session, base) = match in_path {
+            Some(session) => {
+                let base = format!("/portal/s/{session}");
+                (session, base)
+            }
+            None => (cookie(&parts.headers).ok_or(UiError::NoSession)?.to_owned(), "/ui".to_owned()),
+        };
+        if by_cookie && parts.method != Method::GET && !is_of_our_pages(&parts.headers) {
+            return Err(UiError::Foreign);
+        }
+        let found = state.directory.authenticate(TokenHash::of(&session), state.clock.now()).await?;
+        let principal = found.ok_or(if by_cookie { UiError::NoSession } else { UiError::Ended })?;
+        Ok(Self { principal, base, session })
+    }
+}
+
+/// The session in a cookie.
+pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value).next()
+}
+
+/// Whether a form was sent from a page of ours. Browsers say where a request comes from, and pages cannot make them lie:
+/// <https://web.dev/articles/fetch-metadata>, and `Origin` where that is not said.
+pub(crate) fn is_of_our_pages(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return matches!(site, "same-origin" | "none");
+    }
+    let host = text(HOST.as_str());
+    match text(ORIGIN.as_str()) {
+        Some(origin) => origin.split_once("://").map(|(_, rest)| rest) == host,
+        // No browser: nobody's cookies are abused.
+        None => true,
+    }
+}
+
+/// Makes a session with the rights of a token; `None` if that is none.
+pub(crate) async fn begin(state: &Shared, token: &str) -> Answer<Option<(Token, Principal)>> {
+    let now = state.clock.now();
+    let Some(principal) = state.directory.authenticate(TokenHash::of(token.trim()), now).await? else {
+        return Ok(None);
+    };
+    let session = Token::fresh(&*state.dice);
+    let new = NewToken {
+        id: TokenId::fresh(now, &*state.dice),
+        environment: principal.environment,
+        scope: principal.scope,
+        hash: session.hash(),
+        hint: session.hint().to_owned(),
+        expires_at: Some(now.later(SESSION_LIFE)),
+    };
+    state.directory.create_token(new, now).await?;
+    Ok(Some((session, principal)))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn said(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_form_of_another_site_is_told_from_one_of_ours() {
+        assert!(is_of_our_pages(&said(&[("sec-fetch-site", "same-origin")])));
+        assert!(!is_of_our_pages(&said(&[("sec-fetch-site", "cross-site")])));
+        assert!(!is_of_our_pages(&said(&[("sec-fetch-site", "same-site")])));
+        assert!(is_of_our_pages(&said(&[("host", "a:1"), ("origin", "http://a:1")])));
+        assert!(!is_of_our_pages(&said(&[("host", "a:1"), ("origin", "http://b:1")])));
+        assert!(!is_of_our_pages(&said(&[("host", "a:1"), ("origin", "null")])));
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        assert_eq!(cookie(&said(&[("cookie", "a=b; posthaste_session=phk_1; c=d")])), Some("phk_1"));
+        assert_eq!(cookie(&said(&[("cookie", "xposthaste_session=phk_1")])), None);
+    }
+}

@@ -1,0 +1,238 @@
+// The pages, as people use them: in a real browser, and judged by axe.
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { existsSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { call, load, startPosthaste, startReceiver } from "./support.mjs";
+
+const { chromium } = load("playwright-core");
+const { AxeBuilder } = load("@axe-core/playwright");
+
+const BROWSER = ["/usr/bin/chromium", "/usr/bin/google-chrome"].find(existsSync);
+const DEADLINE_MS = 15_000;
+const MARKUP = `<img src=x onerror="document.title='owned'">`;
+
+let posthaste, receiver, browser;
+
+before(async () => {
+  [posthaste, receiver] = [await startPosthaste(), await startReceiver()];
+  browser = await chromium.launch({ executablePath: BROWSER, args: ["--no-sandbox"] });
+});
+after(async () => {
+  await browser?.close();
+  receiver?.close();
+  await posthaste?.stop();
+});
+
+const api = (...asked) => call(posthaste, ...asked);
+
+/** A page in a browser of its own, whose mistakes fail the test. */
+async function visitor(options = {}) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(DEADLINE_MS);
+  const page = await context.newPage();
+  page.on("pageerror", (error) => assert.fail(error));
+  return page;
+}
+
+async function operator(options) {
+  const page = await visitor(options);
+  await page.goto(posthaste.url);
+  await page.getByLabel("Token").fill(posthaste.token);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.waitForURL("**/ui/apps");
+  return page;
+}
+
+/** What axe finds is listed whole, so that the failure says what to mend. */
+async function isFineForAll(page) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes[0].html]), []);
+  const width = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(width <= 0, `${page.url()} is ${width} pixels too wide`);
+}
+
+/** Asks for a page again until it says so: what happens at the receiver is recorded a moment later. */
+async function says(page, text) {
+  for (let tries = 0; tries < 200; tries++) {
+    if (await page.getByText(text).count()) return;
+    await page.reload();
+  }
+  assert.fail(`${page.url()} does not say ${text}`);
+}
+
+for (const javaScriptEnabled of [true, false]) {
+  const how = javaScriptEnabled ? "with scripts" : "without scripts";
+  test(`an operator makes an endpoint, sends, watches it arrive, sends again and rotates, ${how}`, async () => {
+    const name = `Customer ${MARKUP} ${how}`;
+    const app = await api("POST", "/api/v1/app", { name });
+    const page = await operator({ javaScriptEnabled });
+    await page.getByRole("link", { name }).click();
+    await page.getByLabel("URL").fill(receiver.url);
+    await page.getByLabel("Event types").fill("order.paid, order.shipped");
+    await page.getByRole("button", { name: "Make it" }).click();
+    await page.getByRole("heading", { name: receiver.url }).waitFor();
+    const endpoint = page.url();
+
+    await page.getByRole("link", { name }).click();
+    await page.getByText("Send a message").click();
+    await page.getByLabel("Event type").last().fill("order.paid");
+    await page.getByLabel("Payload").fill(JSON.stringify({ note: MARKUP }));
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await says(page, "delivered");
+    assert.ok(await page.getByText(MARKUP).count(), "the payload is shown as it is");
+    await page.getByRole("button", { name: "Send again" }).click();
+    await says(page, "by hand");
+    await page.locator(".tries a").first().click();
+    await page.getByRole("heading", { name: "Attempt" }).waitFor();
+
+    await page.goto(endpoint);
+    await page.getByText("Secret", { exact: true }).click();
+    await page.getByRole("button", { name: "Show it" }).click();
+    const first = await page.locator(".secret").textContent();
+    assert.equal(first, (await api("GET", `/api/v1/app/${app.id}/endpoint/${endpoint.split("/").at(-1)}/secret`)).key);
+    await page.getByRole("button", { name: "Rotate" }).click();
+    await page.getByText("Secret", { exact: true }).click();
+    await page.getByText("An older one signs along").waitFor();
+    assert.doesNotMatch(await page.title(), /owned/);
+    await page.context().close();
+  });
+}
+
+test("what is refused says why, in a sentence, and changes nothing", async () => {
+  await api("POST", "/api/v1/app", { name: "Refusing", uid: "refusing" });
+  const page = await operator();
+  await page.goto(`${posthaste.url}/ui/apps/refusing`);
+  await page.getByLabel("URL").fill("http://169.254.169.254/latest/meta-data");
+  await page.getByRole("button", { name: "Make it" }).click();
+  await page.getByText("That cannot be done").waitFor();
+  assert.match(await page.locator("main").textContent(), /\nurl must lead to a public address/);
+  assert.deepEqual((await api("GET", "/api/v1/app/refusing/endpoint")).data, []);
+  await page.context().close();
+});
+
+test("a wrong token does not log in, and a session that was ended is over", async () => {
+  const page = await visitor();
+  await page.goto(posthaste.url);
+  await page.getByLabel("Token").fill("phk_wrong");
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("alert").getByText("unknown, expired or revoked").waitFor();
+  await page.context().close();
+
+  const known = await operator();
+  const [{ value }] = await known.context().cookies();
+  await known.getByRole("button", { name: "Log out" }).click();
+  await known.waitForURL("**/ui/login");
+  const again = await fetch(`${posthaste.url}/ui/apps`, { headers: { cookie: `posthaste_session=${value}` }, redirect: "manual" });
+  assert.equal(again.headers.get("location"), "/ui/login");
+  await known.context().close();
+});
+
+test("a form of another site changes nothing", async () => {
+  const page = await operator();
+  const [{ value }] = await page.context().cookies();
+  await api("POST", "/api/v1/app", { name: "Abused", uid: "abused" });
+  const answer = await fetch(`${posthaste.url}/ui/apps/abused/endpoints`, {
+    method: "POST",
+    headers: { cookie: `posthaste_session=${value}`, origin: "https://evil.example", "content-type": "application/x-www-form-urlencoded" },
+    body: new URLSearchParams({ url: receiver.url, description: "", event_types: "", rate: "" }),
+  });
+  assert.equal(answer.status, 403);
+  assert.deepEqual((await api("GET", "/api/v1/app/abused/endpoint")).data, []);
+  await page.context().close();
+});
+
+test("a customer sees their own application by a portal link, in a frame too, and nothing else", async () => {
+  await api("POST", "/api/v1/app", { name: "Own", uid: "own" });
+  await api("POST", "/api/v1/app", { name: "Foreign", uid: "foreign" });
+  const foreign = await api("POST", "/api/v1/app/foreign/msg", { eventType: "a.b", payload: {} });
+  const { url } = await api("POST", "/api/v1/auth/app-portal-access/own", {});
+  const page = await visitor();
+  await page.goto(url);
+  await page.waitForURL("**/portal/s/**");
+  await page.getByRole("heading", { name: "Own" }).waitFor();
+  await isFineForAll(page);
+  await page.getByLabel("URL").fill(receiver.url);
+  await page.getByRole("button", { name: "Make it" }).click();
+  await page.getByRole("heading", { name: receiver.url }).waitFor();
+  const session = page.url().match(/\/portal\/s\/[^/]+/)[0];
+  for (const path of ["/apps/foreign", `/apps/foreign/messages/${foreign.id}`, `/apps/own/messages/${foreign.id}`]) {
+    const answer = await fetch(posthaste.url + session + path);
+    assert.equal(answer.status, 404, path);
+  }
+  for (const path of ["/ui/apps", "/ui/sources"]) {
+    const cookie = `posthaste_session=${session.split("/").at(-1)}`;
+    assert.equal((await fetch(posthaste.url + path, { headers: { cookie } })).status, 404, path);
+  }
+  const policy = (await fetch(posthaste.url + session + "/apps/own")).headers.get("content-security-policy");
+  assert.match(policy, /frame-ancestors 'self'/);
+
+  // A page of the same origin shows it in a frame; no cookie is needed for that.
+  const framed = await visitor();
+  await framed.route("**/shop", (route) => route.fulfill({ contentType: "text/html", body: `<iframe src="${url}"></iframe>` }));
+  await framed.goto(`${posthaste.url}/shop`);
+  await framed.frameLocator("iframe").getByRole("heading", { name: "Own" }).waitFor();
+  assert.deepEqual(await framed.context().cookies(), []);
+  await Promise.all([page, framed].map((each) => each.context().close()));
+});
+
+test("a link for looking only shows no button that would change something", async () => {
+  await api("POST", "/api/v1/app", { name: "Looked at", uid: "looked-at" });
+  await api("POST", "/api/v1/app/looked-at/endpoint", { url: receiver.url });
+  const { url } = await api("POST", "/api/v1/auth/app-portal-access/looked-at", { readOnly: true });
+  const page = await visitor();
+  await page.goto(url);
+  await page.getByRole("link", { name: receiver.url }).click();
+  await page.getByRole("heading", { name: "Attempts" }).waitFor();
+  assert.equal(await page.getByRole("button").count(), 0);
+  const session = page.url().match(/\/portal\/s\/[^/]+/)[0];
+  const answer = await fetch(`${posthaste.url}${session}/apps/looked-at/endpoints`, {
+    method: "POST",
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+    body: new URLSearchParams({ url: receiver.url, description: "", event_types: "", rate: "" }),
+  });
+  assert.equal(answer.status, 403);
+  await page.context().close();
+});
+
+test("a source shows what it refused, and why", async () => {
+  const source = await api("POST", "/ingest/api/v1/source", { name: "Code", type: "github", uid: "code", config: { secret: "hush" } });
+  const body = "{}";
+  const sign = (secret) => `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`;
+  const post = (secret) => fetch(source.ingestUrl, {
+    method: "POST", body, headers: { "x-hub-signature-256": sign(secret), "x-github-event": "push", "x-github-delivery": "1" },
+  });
+  assert.equal((await post("hush")).status, 200);
+  assert.equal((await post("wrong")).status, 401);
+  const page = await operator();
+  await page.getByRole("link", { name: "Sources" }).click();
+  await page.getByRole("link", { name: "Code" }).click();
+  await says(page, "x-hub-signature-256 does not match");
+  await page.getByRole("link", { name: /push/ }).first().waitFor();
+  await page.context().close();
+});
+
+test("no page has a serious finding, in either theme, at 380 pixels and at 1200", async () => {
+  await api("POST", "/api/v1/app", { name: "Seen", uid: "seen" });
+  const endpoint = await api("POST", "/api/v1/app/seen/endpoint", { url: receiver.url });
+  const message = await api("POST", "/api/v1/app/seen/msg", { eventType: "order.paid", payload: { a: [1, { b: "c" }] }, tags: ["eu"] });
+  await api("POST", "/ingest/api/v1/source", { name: "Any", type: "generic-webhook", uid: "any" });
+  for (const [colorScheme, width] of [["light", 1200], ["dark", 380]]) {
+    const page = await operator({ colorScheme, viewport: { width, height: 800 } });
+    const attempts = `/ui/apps/seen/messages/${message.id}`;
+    const paths = [
+      "/ui/login", "/ui/apps", "/ui/apps/seen", `/ui/apps/seen/endpoints/${endpoint.id}`, "/ui/apps/seen/messages", attempts,
+      "/ui/sources", "/ui/sources/any", "/ui/apps/not-there", "/portal/login",
+    ];
+    for (const path of paths) {
+      await page.goto(posthaste.url + path);
+      await isFineForAll(page);
+    }
+    await page.goto(posthaste.url + attempts);
+    await says(page, "delivered");
+    await page.locator(".tries a").first().click();
+    await page.getByRole("heading", { name: "Attempt" }).waitFor();
+    await isFineForAll(page);
+    await page.context().close();
+  }
+});
