@@ -7,6 +7,7 @@ import { call, load, startPosthaste, startReceiver } from "./support.mjs";
 
 const { chromium } = load("playwright-core");
 const { AxeBuilder } = load("@axe-core/playwright");
+const esbuild = load("esbuild");
 
 const BROWSER = ["/usr/bin/chromium", "/usr/bin/google-chrome"].find(existsSync);
 const DEADLINE_MS = 15_000;
@@ -155,13 +156,13 @@ test("a customer sees their own application by a portal link, in a frame too, an
   await page.getByLabel("URL").fill(receiver.url);
   await page.getByRole("button", { name: "Make it" }).click();
   await page.getByRole("heading", { name: receiver.url }).waitFor();
-  const session = page.url().match(/\/portal\/s\/[^/]+/)[0];
+  const session = page.url().match(/\/portal\/s\/[^/]+\/-/)[0];
   for (const path of ["/apps/foreign", `/apps/foreign/messages/${foreign.id}`, `/apps/own/messages/${foreign.id}`]) {
     const answer = await fetch(posthaste.url + session + path);
     assert.equal(answer.status, 404, path);
   }
   for (const path of ["/ui/apps", "/ui/sources"]) {
-    const cookie = `posthaste_session=${session.split("/").at(-1)}`;
+    const cookie = `posthaste_session=${session.split("/").at(-2)}`;
     assert.equal((await fetch(posthaste.url + path, { headers: { cookie } })).status, 404, path);
   }
   const policy = (await fetch(posthaste.url + session + "/apps/own")).headers.get("content-security-policy");
@@ -176,6 +177,31 @@ test("a customer sees their own application by a portal link, in a frame too, an
   await Promise.all([page, framed].map((each) => each.context().close()));
 });
 
+test("Svix's own AppPortal component shows it, as dark, as coloured and as high as it was asked to", async () => {
+  await api("POST", "/api/v1/app", { name: "Embedded", uid: "embedded" });
+  const { url } = await api("POST", "/api/v1/auth/app-portal-access/embedded", {});
+  const source = `
+    import { createElement } from "react";
+    import { createRoot } from "react-dom/client";
+    import { AppPortal } from "svix-react";
+    const props = { url: ${JSON.stringify(url)}, darkMode: true, primaryColor: "28bb93", fullSize: true };
+    createRoot(document.getElementById("root")).render(createElement(AppPortal, props));`;
+  const resolveDir = process.env.NODE_ENV_DIR;
+  const bundle = await esbuild.build({ stdin: { contents: source, resolveDir }, bundle: true, write: false, define: { "process.env.NODE_ENV": '"production"' } });
+  const page = await visitor();
+  await page.route("**/dashboard", (route) => route.fulfill({ contentType: "text/html", body: '<div id="root"></div><script src="/dashboard.js"></script>' }));
+  await page.route("**/dashboard.js", (route) => route.fulfill({ contentType: "text/javascript", body: bundle.outputFiles[0].text }));
+  await page.goto(`${posthaste.url}/dashboard`);
+  const frame = page.frameLocator("iframe");
+  await frame.getByRole("heading", { name: "Embedded" }).waitFor();
+  const html = frame.locator("html");
+  assert.equal(await html.getAttribute("data-theme"), "dark");
+  assert.equal(await html.evaluate((root) => getComputedStyle(root).getPropertyValue("--act")), "#28bb93");
+  const told = await html.evaluate((root) => root.scrollHeight);
+  await page.waitForFunction((height) => document.querySelector("iframe").style.height === `${height}px`, told);
+  await page.context().close();
+});
+
 test("a link for looking only shows no button that would change something", async () => {
   await api("POST", "/api/v1/app", { name: "Looked at", uid: "looked-at" });
   await api("POST", "/api/v1/app/looked-at/endpoint", { url: receiver.url });
@@ -185,7 +211,7 @@ test("a link for looking only shows no button that would change something", asyn
   await page.getByRole("link", { name: receiver.url }).click();
   await page.getByRole("heading", { name: "Attempts" }).waitFor();
   assert.equal(await page.getByRole("button").count(), 0);
-  const session = page.url().match(/\/portal\/s\/[^/]+/)[0];
+  const session = page.url().match(/\/portal\/s\/[^/]+\/-/)[0];
   const answer = await fetch(`${posthaste.url}${session}/apps/looked-at/endpoints`, {
     method: "POST",
     headers: { "content-type": "application/x-www-form-urlencoded" },

@@ -15,6 +15,13 @@ if (link) {
   }
 }
 
+// Whoever shows the portal in a frame may let it be as high as it is: a message that Svix's AppPortal component understands.
+if (window.parent !== window) {
+  const tell = () => window.parent.postMessage(
+    { type: "svix.iframe-resizer-height", payload: { height: document.documentElement.scrollHeight } }, "*");
+  new ResizeObserver(tell).observe(document.body);
+}
+
 const rows = [...document.querySelectorAll("a.row")];
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;

@@ -10,14 +10,16 @@ use minijinja::context;
 
 use crate::Shared;
 use crate::error::Said;
+use crate::look::Look;
 
 /// Whatever others wrote, should it ever become markup, can load and run nothing.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'";
 
 pub(crate) async fn advise(State(state): State<Shared>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let (is_asset, is_portal) = (path.starts_with("/assets/"), path.starts_with("/portal/"));
+    let (is_style, look) = (path.starts_with("/portal/look/"), Look::of_path(path));
     let mut response = next.run(request).await;
     if let Some(Said { title, detail }) = response.extensions_mut().remove::<Said>() {
         let (parts, _) = response.into_parts();
@@ -28,13 +30,14 @@ pub(crate) async fn advise(State(state): State<Shared>, request: Request, next: 
     }
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if is_asset {
+    if is_asset || is_style {
         return response;
     }
     let allowed = state.frame_ancestors.iter().map(String::as_str);
     let frames: Vec<_> =
         if is_portal { ["'self'"].into_iter().chain(allowed).collect() } else { vec!["'none'"] };
-    let policy = format!("{POLICY}; frame-ancestors {}", frames.join(" "));
+    let images = look.icon_origin().unwrap_or_default();
+    let policy = format!("{POLICY}; img-src 'self' data: {images}; frame-ancestors {}", frames.join(" "));
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }

@@ -8,6 +8,7 @@ mod api;
 mod assets;
 mod error;
 mod headers;
+mod look;
 mod page;
 mod pages;
 mod payload;
@@ -73,10 +74,11 @@ pub fn router(state: UiState) -> Router {
         .route("/ui/sources", get(sources::page))
         .route("/ui/sources/{source}", get(source::page))
         .route("/portal/login", get(portal::page))
+        .route("/portal/look/{look}", get(look::serve))
         .route("/portal/session", post(portal::enter))
         .nest("/ui", of_an_app())
         // A frame on another site has no cookies: there the session is a part of the path.
-        .nest("/portal/s/{session}", of_an_app())
+        .nest("/portal/s/{session}/{look}", of_an_app())
         .layer(from_fn_with_state(Arc::clone(&shared), headers::advise))
         .with_state(shared)
 }

@@ -15,6 +15,7 @@ use posthaste_store::directory::NewToken;
 
 use crate::Shared;
 use crate::error::{Answer, UiError};
+use crate::look::Look;
 
 /// How long a login lasts.
 pub(crate) const SESSION_LIFE: Duration = Duration::from_hours(12);
@@ -28,11 +29,17 @@ pub(crate) struct Visitor {
     /// With what links to pages of an app begin.
     pub(crate) base: String,
     session: String,
+    pub(crate) look: Look,
 }
 
 impl Visitor {
     pub(crate) fn is_operator(&self) -> bool {
         self.principal.scope == Scope::Environment
+    }
+
+    /// Whether they came by a portal link.
+    pub(crate) fn is_by_link(&self) -> bool {
+        self.base.starts_with("/portal/")
     }
 
     pub(crate) fn may_write(&self) -> bool {
@@ -80,12 +87,15 @@ impl FromRequestParts<Shared> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Answer<Self> {
         let in_path = RawPathParams::from_request_parts(parts, state).await.ok();
-        let in_path = in_path.iter().flatten().find(|(name, _)| *name == "session");
-        let in_path = in_path.map(|(_, session)| session.to_owned());
+        let named = |wanted: &str| {
+            let found = in_path.iter().flatten().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| value.to_owned())
+        };
+        let (in_path, look) = (named("session"), Look::read(&named("look").unwrap_or_default()));
         let by_cookie = in_path.is_none();
         let (session, base) = match in_path {
             Some(session) => {
-                let base = format!("/portal/s/{session}");
+                let base = format!("/portal/s/{session}/{}", look.as_segment());
                 (session, base)
             }
             None => (cookie(&parts.headers).ok_or(UiError::NoSession)?.to_owned(), "/ui".to_owned()),
@@ -95,7 +105,7 @@ impl FromRequestParts<Shared> for Visitor {
         }
         let found = state.directory.authenticate(TokenHash::of(&session), state.clock.now()).await?;
         let principal = found.ok_or(if by_cookie { UiError::NoSession } else { UiError::Ended })?;
-        Ok(Self { principal, base, session })
+        Ok(Self { principal, base, session, look })
     }
 }
 

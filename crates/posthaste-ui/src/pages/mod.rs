@@ -33,6 +33,9 @@ pub(crate) struct Frame {
     is_operator: bool,
     may_write: bool,
     is_portal: bool,
+    theme: &'static str,
+    look: String,
+    icon: String,
 }
 
 impl Frame {
@@ -42,7 +45,10 @@ impl Frame {
             home: visitor.home(),
             is_operator: visitor.is_operator(),
             may_write: visitor.may_write(),
-            is_portal: visitor.base.starts_with("/portal/"),
+            is_portal: visitor.is_by_link(),
+            theme: if visitor.is_by_link() { visitor.look.theme() } else { "auto" },
+            look: visitor.look.as_segment(),
+            icon: visitor.look.icon().to_owned(),
         }
     }
 }

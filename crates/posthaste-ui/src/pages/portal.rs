@@ -1,6 +1,6 @@
 //! Where portal links lead. Their token stands behind the `#`, which no server is sent: a script hands it in.
 
-use axum::extract::{Form, State};
+use axum::extract::{Form, RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 use posthaste_core::tenant::Scope;
@@ -8,23 +8,29 @@ use serde::Deserialize;
 
 use crate::Shared;
 use crate::error::{Answer, UiError};
+use crate::look::Look;
 use crate::session::begin;
 
-pub(crate) async fn page(State(state): State<Shared>) -> Response {
-    state.templates.render("portal.html", context! {}).into_response()
+pub(crate) async fn page(State(state): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let look = Look::read(&query.unwrap_or_default());
+    let (theme, look) = (look.theme(), look.as_segment());
+    state.templates.render("portal.html", context! { theme, look }).into_response()
 }
 
 /// What the link says.
 #[derive(Deserialize)]
 pub(crate) struct Link {
     token: String,
+    #[serde(default)]
+    look: String,
 }
 
 /// No matter from which site: whoever has the token has the session too.
 pub(crate) async fn enter(State(state): State<Shared>, Form(link): Form<Link>) -> Answer<Redirect> {
     let (session, principal) = begin(&state, &link.token).await?.ok_or(UiError::Ended)?;
-    match principal.scope {
-        Scope::App { app, .. } => Ok(Redirect::to(&format!("/portal/s/{}/apps/{app}", session.expose()))),
-        Scope::Environment => Err(UiError::Forbidden),
-    }
+    let Scope::App { app, .. } = principal.scope else { return Err(UiError::Forbidden) };
+    // Written once as a segment, and read here from a form: encoded once less.
+    let query = form_urlencoded::parse(link.look.as_bytes()).next().map(|(name, _)| name.into_owned());
+    let look = Look::read(&query.unwrap_or_default()).as_segment();
+    Ok(Redirect::to(&format!("/portal/s/{}/{look}/apps/{app}", session.expose())))
 }

@@ -1,0 +1,164 @@
+//! How a portal looks, as whoever embeds it asks for it in the link's query: the names are those of Svix's `AppPortal`
+//! component, <https://docs.svix.com/app-portal>. It travels in the path, beside the session.
+
+use std::fmt::Write as _;
+
+use crate::api::part;
+use axum::extract::Path;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+
+/// Letters of a font's name, and of an icon's address.
+const TEXT_LETTERS_MAX: usize = 200;
+
+/// What a link's query may ask for; what makes no sense is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    dark_mode: String,
+    primary_color: String,
+    font_family: String,
+    icon: String,
+}
+
+impl Look {
+    /// From the query of a link, or from what [`as_segment`](Self::as_segment) wrote.
+    pub(crate) fn read(query: &str) -> Self {
+        let mut look = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "darkMode" if matches!(&*value, "true" | "auto") => look.dark_mode = value.into_owned(),
+                "primaryColor" if is_colour(&value) => look.primary_color = value.into_owned(),
+                "fontFamily" if is_font(&value) => look.font_family = value.into_owned(),
+                "icon" if is_image(&value) => look.icon = value.into_owned(),
+                _ => {}
+            }
+        }
+        look
+    }
+
+    /// From the path of a page of the portal: `/portal/s/{session}/{look}/…`.
+    pub(crate) fn of_path(path: &str) -> Self {
+        let segment = path.strip_prefix("/portal/s/").and_then(|rest| rest.split('/').nth(1));
+        // A name without a value is read as a name, decoded.
+        let decoded = form_urlencoded::parse(segment.unwrap_or_default().as_bytes()).next();
+        Self::read(&decoded.map(|(name, _)| name.into_owned()).unwrap_or_default())
+    }
+
+    /// As one segment of a path; `-` if nothing is asked for.
+    pub(crate) fn as_segment(&self) -> String {
+        let pairs = [
+            ("darkMode", &self.dark_mode),
+            ("primaryColor", &self.primary_color),
+            ("fontFamily", &self.font_family),
+            ("icon", &self.icon),
+        ];
+        let set = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        let query: Vec<_> = set.map(|(name, value)| format!("{name}={}", part(value))).collect();
+        // Encoded once more: a slash of an address must not be one of the path.
+        if query.is_empty() { "-".to_owned() } else { part(&query.join("&")) }
+    }
+
+    /// `light`, `dark`, or what the browser prefers.
+    pub(crate) fn theme(&self) -> &'static str {
+        match self.dark_mode.as_str() {
+            "true" => "dark",
+            "auto" => "auto",
+            _ => "light",
+        }
+    }
+
+    pub(crate) fn icon(&self) -> &str {
+        &self.icon
+    }
+
+    /// From where the icon comes, for the policy of the pages that show it.
+    pub(crate) fn icon_origin(&self) -> Option<&str> {
+        let end = self.icon.strip_prefix("https://")?.find('/')? + "https://".len();
+        Some(&self.icon[..end])
+    }
+
+    fn style(&self) -> String {
+        let mut rules = String::new();
+        if !self.primary_color.is_empty() {
+            let colour = self.primary_color.trim_start_matches('#');
+            // Text stays legible in both themes whatever the colour is.
+            let link = format!("color-mix(in oklab, #{colour}, light-dark(#000, #fff) 35%)");
+            let _ = write!(rules, ":root{{--act:#{colour};--link:{link}}}");
+        }
+        if !self.font_family.is_empty() {
+            let _ = write!(rules, "body{{font-family:{},system-ui,sans-serif}}", self.font_family);
+        }
+        rules
+    }
+}
+
+fn is_colour(text: &str) -> bool {
+    let digits = text.trim_start_matches('#');
+    matches!(digits.len(), 3 | 6) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_font(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b" ,-'".contains(&byte);
+    (1..=TEXT_LETTERS_MAX).contains(&text.len())
+        && text.bytes().all(fits)
+        && text.matches('\'').count().is_multiple_of(2)
+}
+
+fn is_image(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&()*+=%".contains(&byte);
+    let host = text.strip_prefix("https://").and_then(|rest| rest.split_once('/')).map(|(host, _)| host);
+    let is_host = |host: &str| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte))
+    };
+    text.len() <= TEXT_LETTERS_MAX && host.is_some_and(is_host) && text.bytes().all(fits)
+}
+
+/// The style of a look: a file of its own, since pages have no style within.
+pub(crate) async fn serve(Path(look): Path<String>) -> Response {
+    let style = Look::read(&look).style();
+    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=86400")], style)
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_survives_the_way_through_a_path() {
+        let query =
+            "darkMode=auto&primaryColor=28bb93&fontFamily=Open+Sans&icon=https%3A%2F%2Fcdn.example%2Fa.png";
+        let look = Look::read(query);
+        assert_eq!((look.theme(), look.icon_origin()), ("auto", Some("https://cdn.example")));
+        let segment = look.as_segment();
+        assert!(!segment.contains(['/', '?', '#']), "{segment}");
+        assert_eq!(Look::of_path(&format!("/portal/s/phk_1/{segment}/apps/x")), look);
+        assert_eq!(Look::of_path("/portal/s/phk_1/-/apps/x"), Look::default());
+        assert_eq!(Look::of_path("/portal/login"), Look::default());
+        assert_eq!(Look::default().as_segment(), "-");
+        assert_eq!(Look::read("-"), Look::default());
+    }
+
+    #[test]
+    fn what_could_leave_its_place_is_left_out() {
+        for bad in [
+            "primaryColor=red;}body{display:none",
+            "primaryColor=12345",
+            "fontFamily=x;}*{",
+            "fontFamily='x",
+            "icon=http://a.example/x.png",
+            "icon=https://a.example;script-src */x.png",
+            "icon=https://a.example",
+            "darkMode=yes",
+        ] {
+            assert_eq!(Look::read(bad), Look::default(), "{bad}");
+        }
+        let look = Look::read("primaryColor=%2328bb93&fontFamily='Open Sans'");
+        assert!(look.style().starts_with(":root{--act:#28bb93;"), "{}", look.style());
+        assert!(
+            look.style().ends_with("body{font-family:'Open Sans',system-ui,sans-serif}"),
+            "{}",
+            look.style()
+        );
+    }
+}
