@@ -100,6 +100,19 @@ for (const javaScriptEnabled of [true, false]) {
   });
 }
 
+test("a token that is revoked on its page is over at once", async () => {
+  await api("POST", "/api/v1/app", { name: "Revoked", uid: "revoked" });
+  const { token } = await api("POST", "/api/v1/auth/app-portal-access/revoked", {});
+  const asks = async () => (await fetch(`${posthaste.url}/api/v1/app/revoked/endpoint`, { headers: { authorization: `Bearer ${token}` } })).status;
+  assert.equal(await asks(), 200);
+  const page = await operator();
+  await page.getByRole("link", { name: "Tokens" }).click();
+  await page.getByRole("button", { name: `Revoke ${token.slice(0, 12)}` }).click();
+  await page.getByText("revoked").first().waitFor();
+  assert.equal(await asks(), 401);
+  await page.context().close();
+});
+
 test("what is refused says why, in a sentence, and changes nothing", async () => {
   await api("POST", "/api/v1/app", { name: "Refusing", uid: "refusing" });
   const page = await operator();
@@ -161,7 +174,7 @@ test("a customer sees their own application by a portal link, in a frame too, an
     const answer = await fetch(posthaste.url + session + path);
     assert.equal(answer.status, 404, path);
   }
-  for (const path of ["/ui/apps", "/ui/sources"]) {
+  for (const path of ["/ui/apps", "/ui/sources", "/ui/tokens"]) {
     const cookie = `posthaste_session=${session.split("/").at(-2)}`;
     assert.equal((await fetch(posthaste.url + path, { headers: { cookie } })).status, 404, path);
   }
@@ -242,13 +255,14 @@ test("no page has a serious finding, in either theme, at 380 pixels and at 1200"
   await api("POST", "/api/v1/app", { name: "Seen", uid: "seen" });
   const endpoint = await api("POST", "/api/v1/app/seen/endpoint", { url: receiver.url });
   const message = await api("POST", "/api/v1/app/seen/msg", { eventType: "order.paid", payload: { a: [1, { b: "c" }] }, tags: ["eu"] });
+  await api("POST", "/api/v1/event-type", { name: "order.paid", description: "Money came", schemas: { 1: { type: "object" } } });
   await api("POST", "/ingest/api/v1/source", { name: "Any", type: "generic-webhook", uid: "any" });
   for (const [colorScheme, width] of [["light", 1200], ["dark", 380]]) {
     const page = await operator({ colorScheme, viewport: { width, height: 800 } });
     const attempts = `/ui/apps/seen/messages/${message.id}`;
     const paths = [
       "/ui/login", "/ui/apps", "/ui/apps/seen", `/ui/apps/seen/endpoints/${endpoint.id}`, "/ui/apps/seen/messages", attempts,
-      "/ui/sources", "/ui/sources/any", "/ui/apps/not-there", "/portal/login",
+      "/ui/sources", "/ui/sources/any", "/ui/event-types", "/ui/tokens", "/ui/apps/not-there", "/portal/login",
     ];
     for (const path of paths) {
       await page.goto(posthaste.url + path);

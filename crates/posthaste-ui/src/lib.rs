@@ -25,7 +25,9 @@ use posthaste_core::time::Clock;
 use posthaste_store::{Directory, History, Sources};
 
 use crate::page::Templates;
-use crate::pages::{app, apps, attempt, endpoint, login, message, messages, portal, source, sources};
+use crate::pages::{
+    app, apps, attempt, endpoint, event_types, login, message, messages, portal, source, sources, tokens,
+};
 
 /// What the pages work with.
 pub struct UiState {
@@ -71,6 +73,8 @@ pub fn router(state: UiState) -> Router {
         .route("/ui/login", get(login::page).post(login::enter))
         .route("/ui/logout", post(login::leave))
         .route("/ui/apps", get(apps::page))
+        .route("/ui/tokens", get(tokens::page))
+        .route("/ui/tokens/{token}/revoke", post(tokens::revoke))
         .route("/ui/sources", get(sources::page))
         .route("/ui/sources/{source}", get(source::page))
         .route("/portal/login", get(portal::page))
@@ -86,6 +90,7 @@ pub fn router(state: UiState) -> Router {
 /// Pages about one app: its customer sees them too.
 fn of_an_app() -> Router<Shared> {
     Router::new()
+        .route("/event-types", get(event_types::page))
         .route("/apps/{app}", get(app::page))
         .route("/apps/{app}/endpoints", post(app::create_endpoint))
         .route("/apps/{app}/messages/send", post(app::send))

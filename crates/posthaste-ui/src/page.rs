@@ -6,7 +6,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use crate::assets;
 
 /// Every template.
-const TEMPLATES: [(&str, &str); 13] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("base.html", include_str!("../templates/base.html")),
     ("parts.html", include_str!("../templates/parts.html")),
     ("app.html", include_str!("../templates/app.html")),
@@ -14,12 +14,14 @@ const TEMPLATES: [(&str, &str); 13] = [
     ("attempt.html", include_str!("../templates/attempt.html")),
     ("endpoint.html", include_str!("../templates/endpoint.html")),
     ("error.html", include_str!("../templates/error.html")),
+    ("event_types.html", include_str!("../templates/event_types.html")),
     ("login.html", include_str!("../templates/login.html")),
     ("message.html", include_str!("../templates/message.html")),
     ("messages.html", include_str!("../templates/messages.html")),
     ("portal.html", include_str!("../templates/portal.html")),
     ("source.html", include_str!("../templates/source.html")),
     ("sources.html", include_str!("../templates/sources.html")),
+    ("tokens.html", include_str!("../templates/tokens.html")),
 ];
 
 /// All of them, read once.

@@ -51,6 +51,11 @@ impl Visitor {
         &self.session
     }
 
+    /// The environment, for what everybody in it may see.
+    pub(crate) fn tenant(&self) -> EnvironmentId {
+        self.principal.environment
+    }
+
     /// The environment, for whoever may see all of it.
     pub(crate) fn environment(&self) -> Answer<EnvironmentId> {
         if self.is_operator() { Ok(self.principal.environment) } else { Err(UiError::NotFound("page")) }

@@ -4,12 +4,14 @@ pub(crate) mod app;
 pub(crate) mod apps;
 pub(crate) mod attempt;
 pub(crate) mod endpoint;
+pub(crate) mod event_types;
 pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod messages;
 pub(crate) mod portal;
 pub(crate) mod source;
 pub(crate) mod sources;
+pub(crate) mod tokens;
 
 use posthaste_core::app::{App, Reference};
 use posthaste_core::id::{Id, Kind};
