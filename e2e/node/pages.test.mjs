@@ -100,6 +100,25 @@ for (const javaScriptEnabled of [true, false]) {
   });
 }
 
+test("new messages are counted as they come, after a break too, and shown when asked for", async () => {
+  await api("POST", "/api/v1/app", { name: "Live", uid: "live" });
+  const send = (eventType) => api("POST", "/api/v1/app/live/msg", { eventType, payload: {} });
+  await send("order.first");
+  const page = await operator();
+  await page.goto(`${posthaste.url}/ui/apps/live/messages?event_type=order.paid`);
+  await page.getByText("No message matches").waitFor();
+  await send("order.paid");
+  await send("order.other");
+  await page.getByText("1 new: show").waitFor();
+  await page.context().setOffline(true);
+  await send("order.paid");
+  await page.context().setOffline(false);
+  await page.getByText("2 new: show").waitFor();
+  await page.getByText("2 new: show").click();
+  assert.equal(await page.locator("tbody tr").count(), 2);
+  await page.context().close();
+});
+
 test("a token that is revoked on its page is over at once", async () => {
   await api("POST", "/api/v1/app", { name: "Revoked", uid: "revoked" });
   const { token } = await api("POST", "/api/v1/auth/app-portal-access/revoked", {});

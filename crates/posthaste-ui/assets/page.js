@@ -22,6 +22,15 @@ if (window.parent !== window) {
   new ResizeObserver(tell).observe(document.body);
 }
 
+// What is new waits behind its number, so that the page does not move under somebody's eyes.
+const live = document.querySelector("[data-live]");
+if (live) {
+  new EventSource(live.dataset.live).addEventListener("new", (event) => {
+    live.querySelector("span").textContent = event.data;
+    live.hidden = false;
+  });
+}
+
 const rows = [...document.querySelectorAll("a.row")];
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;

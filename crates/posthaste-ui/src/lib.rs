@@ -16,6 +16,7 @@ mod session;
 mod words;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -26,7 +27,8 @@ use posthaste_store::{Directory, History, Sources};
 
 use crate::page::Templates;
 use crate::pages::{
-    app, apps, attempt, endpoint, event_types, login, message, messages, portal, source, sources, tokens,
+    app, apps, attempt, endpoint, event_types, live, login, message, messages, portal, source, sources,
+    tokens,
 };
 
 /// What the pages work with.
@@ -45,6 +47,8 @@ pub struct UiState {
     pub dice: Arc<dyn Dice>,
     /// How the world reaches us, without a slash at the end.
     pub public_url: String,
+    /// Off while the server leaves: what streams ends.
+    pub ready: Arc<AtomicBool>,
     /// Origins whose pages may show the customer portal in a frame, beside our own.
     pub frame_ancestors: Vec<String>,
 }
@@ -101,6 +105,7 @@ fn of_an_app() -> Router<Shared> {
         .route("/apps/{app}/endpoints/{endpoint}/test", post(endpoint::test))
         .route("/apps/{app}/endpoints/{endpoint}/recover", post(endpoint::recover))
         .route("/apps/{app}/messages", get(messages::page))
+        .route("/apps/{app}/live", get(live::watch))
         .route("/apps/{app}/messages/{message}", get(message::page))
         .route("/apps/{app}/messages/{message}/resend", post(message::resend))
         .route("/apps/{app}/messages/{message}/attempts/{attempt}", get(attempt::page))

@@ -233,11 +233,12 @@ impl Server {
         let tls = self.tls.take().map(|tls| tls.start(&mut registry)).transpose()?;
         let has_pages = self.settings.roles.has(Role::Api);
         let frame_ancestors = std::mem::take(&mut self.settings.portal_frame_origins);
+        let leaving = Arc::clone(&ready);
         let (listener, state) = self.api(resolver, registry, ready)?;
         let public_url = state.settings.public_url.clone();
         let mut router = posthaste_http::router(state);
         if has_pages {
-            let pages = pages(&store, router.clone(), public_url, frame_ancestors);
+            let pages = pages(&store, router.clone(), public_url, leaving, frame_ancestors);
             router = posthaste_http::with_pages(router, pages);
         }
         posthaste_http::serve::serve(listener, router, ListenerLimits::default(), tls, stop).await;
@@ -324,7 +325,13 @@ impl Server {
     }
 }
 
-fn pages(store: &Arc<dyn Store>, api: Router, public_url: String, frame_ancestors: Vec<String>) -> Router {
+fn pages(
+    store: &Arc<dyn Store>,
+    api: Router,
+    public_url: String,
+    ready: Arc<AtomicBool>,
+    frame_ancestors: Vec<String>,
+) -> Router {
     posthaste_ui::router(UiState {
         directory: store.clone(),
         history: store.clone(),
@@ -333,6 +340,7 @@ fn pages(store: &Arc<dyn Store>, api: Router, public_url: String, frame_ancestor
         clock: Arc::new(SystemTimer),
         dice: Arc::new(SystemDice),
         public_url,
+        ready,
         frame_ancestors,
     })
 }

@@ -36,7 +36,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn filter(&self) -> Answer<MessageFilter> {
+    pub(crate) fn filter(&self) -> Answer<MessageFilter> {
         let no = |what: &str, why: &dyn std::fmt::Display| UiError::Rejected(format!("The {what} {why}."));
         let mut filter = MessageFilter::default();
         if !self.event_type.is_empty() {
@@ -100,8 +100,11 @@ pub(crate) async fn page(
     let page = state.history.messages(environment, &app, &wanted.filter()?, request, false).await?;
     let turns = place.turns(&page, |message| message.id.to_string());
     let rows: Vec<_> = page.rows.iter().map(|message| row(message, now)).collect();
+    // Only the first page grows at its top.
+    let live = (place.after.is_none() && place.before.is_none())
+        .then(|| page.rows.first().map_or_else(|| "0".to_owned(), |message| message.id.to_string()));
     let context = context! {
-        frame => Frame::of(&visitor), app => head, query => wanted.query(), wanted, rows, turns,
+        frame => Frame::of(&visitor), app => head, query => wanted.query(), wanted, rows, turns, live,
     };
     let page: Html<String> = state.templates.render("messages.html", context);
     Ok(page.into_response())

@@ -5,6 +5,7 @@ pub(crate) mod apps;
 pub(crate) mod attempt;
 pub(crate) mod endpoint;
 pub(crate) mod event_types;
+pub(crate) mod live;
 pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod messages;
