@@ -144,6 +144,21 @@ test("what is refused says why, in a sentence, and changes nothing", async () =>
   await page.context().close();
 });
 
+test("a link that logs in does so once", async () => {
+  const link = await posthaste.run("token", "link");
+  const page = await visitor();
+  await (await visitor()).goto(link); // a preview uses nothing up
+  await page.goto(link);
+  await isFineForAll(page);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.waitForURL("**/ui/apps");
+  const again = await visitor();
+  await again.goto(link);
+  await again.getByRole("button", { name: "Log in" }).click();
+  await again.getByText("This session is over").waitFor();
+  await Promise.all([page, again].map((each) => each.context().close()));
+});
+
 test("a wrong token does not log in, and a session that was ended is over", async () => {
   const page = await visitor();
   await page.goto(posthaste.url);

@@ -1,5 +1,5 @@
 // The vocabulary of the end-to-end tests: a running Posthaste and a receiver.
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, request as httpRequest } from "node:http";
@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 
 const DEADLINE_MS = 20_000;
 
@@ -15,7 +16,8 @@ export const load = createRequire(join(process.env.NODE_ENV_DIR ?? ".", "package
 
 export async function startPosthaste() {
   const dir = mkdtempSync(join(tmpdir(), "posthaste-e2e-"));
-  const child = spawn(process.env.POSTHASTE_BIN ?? "target/debug/posthaste",
+  const binary = process.env.POSTHASTE_BIN ?? "target/debug/posthaste";
+  const child = spawn(binary,
     ["serve", "--listen", "127.0.0.1:0", "--data-dir", dir], {
       env: { ...process.env, POSTHASTE_ALLOW_TARGETS: "127.0.0.0/8", POSTHASTE_RETRY_SCHEDULE: "1ms,1ms", POSTHASTE_LOG: "warn" },
       stdio: ["ignore", "inherit", "pipe"],
@@ -35,6 +37,8 @@ export async function startPosthaste() {
   return {
     url,
     token,
+    // Another command on the same data.
+    run: async (...args) => (await promisify(execFile)(binary, [...args, "--data-dir", dir, "--listen", new URL(url).host])).stdout.trim(),
     async stop() {
       child.kill("SIGTERM");
       await once(child, "exit");

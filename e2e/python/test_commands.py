@@ -1,7 +1,9 @@
 """The commands, as an operator meets them."""
 
+import itertools
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -214,3 +216,19 @@ def test_no_secret_is_ever_logged_or_left_readable(tmp_path, receiver):
         for canary in canaries:
             assert canary not in logged
             assert path.name == "admin-token" or canary.encode() not in content, path
+
+
+@embedded_only("starts on a store of its own")
+def test_the_first_start_on_a_terminal_prints_a_link_that_logs_in_and_into_a_log_none(tmp_path):
+    ours, theirs = pty.openpty()
+    command = [BINARY, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(tmp_path / "data")]
+    process = subprocess.Popen(command, stderr=theirs)
+    os.close(theirs)
+    with open(ours, encoding="utf-8") as terminal:
+        said = list(itertools.takewhile(lambda line: "listening on" not in line, terminal))
+        process.terminate()
+        assert process.wait(DEADLINE_S) == 0
+    assert any("/ui/setup?code=phk_" in line for line in said), said
+    logged = Posthaste(tmp_path)
+    logged.stop()
+    assert not any("code=" in line for line in logged.said)

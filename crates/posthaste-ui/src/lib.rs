@@ -27,8 +27,8 @@ use posthaste_store::{Directory, History, Sources};
 
 use crate::page::Templates;
 use crate::pages::{
-    app, apps, attempt, endpoint, event_types, live, login, message, messages, portal, source, sources,
-    tokens,
+    app, apps, attempt, endpoint, event_types, live, login, message, messages, portal, setup, source,
+    sources, tokens,
 };
 
 /// What the pages work with.
@@ -75,6 +75,7 @@ pub fn router(state: UiState) -> Router {
         .route("/", get(login::front))
         .route("/assets/{file}", get(assets::serve))
         .route("/ui/login", get(login::page).post(login::enter))
+        .route("/ui/setup", get(setup::page).post(setup::enter))
         .route("/ui/logout", post(login::leave))
         .route("/ui/apps", get(apps::page))
         .route("/ui/tokens", get(tokens::page))

@@ -6,7 +6,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use crate::assets;
 
 /// Every template.
-const TEMPLATES: [(&str, &str); 15] = [
+const TEMPLATES: [(&str, &str); 16] = [
     ("base.html", include_str!("../templates/base.html")),
     ("parts.html", include_str!("../templates/parts.html")),
     ("app.html", include_str!("../templates/app.html")),
@@ -19,6 +19,7 @@ const TEMPLATES: [(&str, &str); 15] = [
     ("message.html", include_str!("../templates/message.html")),
     ("messages.html", include_str!("../templates/messages.html")),
     ("portal.html", include_str!("../templates/portal.html")),
+    ("setup.html", include_str!("../templates/setup.html")),
     ("source.html", include_str!("../templates/source.html")),
     ("sources.html", include_str!("../templates/sources.html")),
     ("tokens.html", include_str!("../templates/tokens.html")),

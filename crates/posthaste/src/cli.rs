@@ -107,6 +107,14 @@ pub(crate) enum TokenAction {
         #[command(flatten)]
         settings: SettingArgs,
     },
+    /// Print an address that logs in to the pages: good once, for half an hour
+    Link {
+        /// The environment that it may touch, made if absent
+        #[arg(long, value_name = "NAME", default_value = "default")]
+        env: String,
+        #[command(flatten)]
+        settings: SettingArgs,
+    },
     /// List tokens, without the tokens themselves
     List {
         #[command(flatten)]

@@ -288,10 +288,7 @@ impl Server {
         ready: Arc<AtomicBool>,
     ) -> anyhow::Result<(TcpListener, ApiState)> {
         let Self { settings, store, policy, bins, listener, .. } = self;
-        let public_url = match &settings.public_url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => settings.guessed_url(listener.local_addr()?),
-        };
+        let public_url = settings.url_at(listener.local_addr()?);
         let metrics = HttpMetrics::register(&mut registry, settings.roles);
         // Never what an operator allowed by name: a provider's keys are at public addresses.
         let fetching = ClientSettings { idle_connections_max: 4, ..ClientSettings::default() };

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 use posthaste_core::tenant::Scope;
-use posthaste_core::token::TokenHash;
+use posthaste_core::token::{Token, TokenHash};
 use serde::Deserialize;
 
 use crate::Shared;
@@ -37,8 +37,7 @@ pub(crate) async fn enter(
     }
     let problem = match begin(&state, &login.token).await? {
         Some((session, principal)) if principal.scope == Scope::Environment => {
-            let kept = kept(&state, session.expose(), SESSION_LIFE.as_secs());
-            return Ok(([(SET_COOKIE, kept)], Redirect::to("/ui/apps")).into_response());
+            return Ok(logged_in(&state, &session));
         }
         Some(_) => "This token is a customer's: it works with the portal link that it came with.",
         None => "This token is unknown, expired or revoked. posthaste token create makes a new one.",
@@ -50,6 +49,12 @@ pub(crate) async fn enter(
 pub(crate) async fn leave(State(state): State<Shared>, visitor: Visitor) -> Answer<Response> {
     state.directory.revoke_token_by_hash(TokenHash::of(visitor.session()), state.clock.now()).await?;
     Ok(([(SET_COOKIE, kept(&state, "", 0))], Redirect::to("/ui/login")).into_response())
+}
+
+/// To the first page, with the session.
+pub(crate) fn logged_in(state: &Shared, session: &Token) -> Response {
+    let kept = kept(state, session.expose(), SESSION_LIFE.as_secs());
+    ([(SET_COOKIE, kept)], Redirect::to("/ui/apps")).into_response()
 }
 
 /// The session's cookie: no script reads it, and no form of another site brings it.

@@ -10,6 +10,7 @@ pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod messages;
 pub(crate) mod portal;
+pub(crate) mod setup;
 pub(crate) mod source;
 pub(crate) mod sources;
 pub(crate) mod tokens;

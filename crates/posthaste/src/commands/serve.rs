@@ -1,5 +1,7 @@
 //! `posthaste serve`: the API and the engine, until a signal.
 
+use std::io::{self, IsTerminal as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -27,7 +29,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let listener = wiring::listen(settings.listen).await?;
     let address = listener.local_addr()?;
     let store = wiring::open_store(&settings, true).await?;
-    first_token(&settings, &store).await?;
+    first_token(&settings, &store, address).await?;
     for allowed in &settings.allow_targets {
         tracing::info!(?allowed, "may be dialled though it is not public (POSTHASTE_ALLOW_TARGETS)");
     }
@@ -43,7 +45,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
 ///
 /// The file first: if the process dies in between, the token in it was never in force and the next start makes another.
 /// The other way round there would be a token that nobody knows, and no start would make one that somebody does.
-async fn first_token(settings: &Settings, store: &Arc<dyn Store>) -> anyhow::Result<()> {
+async fn first_token(settings: &Settings, store: &Arc<dyn Store>, address: SocketAddr) -> anyhow::Result<()> {
     if !store.tokens(None).await?.is_empty() {
         return Ok(());
     }
@@ -55,5 +57,10 @@ async fn first_token(settings: &Settings, store: &Arc<dyn Store>) -> anyhow::Res
         .with_context(|| format!("cannot write {}", path.display()))?;
     token::keep(&**store, environment.id, Scope::Environment, &token).await?;
     tell(&format!("first start: an admin token was written to {}", path.display()));
+    // To a person only: what a log keeps is read by others, and `token link` prints another.
+    if io::stderr().is_terminal() {
+        let link = token::link(&**store, environment.id, &settings.url_at(address)).await?;
+        tell(&format!("log in with a browser, once and within half an hour: {link}"));
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `posthaste token`: works on the store itself, so also beside a running server, which honours it at once.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use posthaste_core::id::TokenId;
@@ -17,17 +18,24 @@ use crate::system::{SystemDice, SystemTimer};
 use crate::telemetry::{print_line, tell};
 use crate::wiring;
 
+/// How long a link that logs in is good for.
+const LINK_LIFE: Duration = Duration::from_secs(30 * 60);
+
 /// Runs one of the token commands.
 pub(crate) async fn token(action: TokenAction) -> anyhow::Result<ExitCode> {
     match action {
         TokenAction::Create { env, settings } => {
             let (settings, _) = Settings::load(&settings)?;
             let store = wiring::open_store(&settings, false).await?;
-            posthaste_core::name::Label::parse(&env)
-                .map_err(|error| ConfigError::Machine(format!("--env \"{env}\" {error}")))?;
-            let environment = store.environment(&env, SystemTimer.now()).await?;
-            let token = make(&*store, environment.id, Scope::Environment).await?;
+            let environment = environment(&*store, &env).await?;
+            let token = make(&*store, environment, Scope::Environment).await?;
             print_line(token.expose());
+        }
+        TokenAction::Link { env, settings } => {
+            let (settings, _) = Settings::load(&settings)?;
+            let store = wiring::open_store(&settings, false).await?;
+            let environment = environment(&*store, &env).await?;
+            print_line(&link(&*store, environment, &settings.url_at(settings.listen)).await?);
         }
         TokenAction::List { settings } => {
             let (settings, _) = Settings::load(&settings)?;
@@ -46,6 +54,13 @@ pub(crate) async fn token(action: TokenAction) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The environment of this name, made if absent.
+async fn environment(directory: &dyn Directory, name: &str) -> anyhow::Result<EnvironmentId> {
+    posthaste_core::name::Label::parse(name)
+        .map_err(|error| ConfigError::Machine(format!("--env \"{name}\" {error}")))?;
+    Ok(directory.environment(name, SystemTimer.now()).await?.id)
+}
+
 /// Makes a token and keeps its hash.
 pub(crate) async fn make(
     directory: &dyn Directory,
@@ -57,12 +72,33 @@ pub(crate) async fn make(
     Ok(token)
 }
 
+/// An address that logs in to the pages, once.
+pub(crate) async fn link(
+    directory: &dyn Directory,
+    environment: EnvironmentId,
+    public_url: &str,
+) -> anyhow::Result<String> {
+    let code = Token::fresh(&SystemDice);
+    keep_for(directory, environment, Scope::Environment, &code, Some(LINK_LIFE)).await?;
+    Ok(format!("{}/ui/setup?code={}", public_url.trim_end_matches('/'), code.expose()))
+}
+
 /// Keeps the hash of a token, which is in force from then on.
 pub(crate) async fn keep(
     directory: &dyn Directory,
     environment: EnvironmentId,
     scope: Scope,
     token: &Token,
+) -> anyhow::Result<()> {
+    keep_for(directory, environment, scope, token, None).await
+}
+
+async fn keep_for(
+    directory: &dyn Directory,
+    environment: EnvironmentId,
+    scope: Scope,
+    token: &Token,
+    life: Option<Duration>,
 ) -> anyhow::Result<()> {
     let now = SystemTimer.now();
     let new = NewToken {
@@ -71,7 +107,7 @@ pub(crate) async fn keep(
         scope,
         hash: token.hash(),
         hint: token.hint().to_owned(),
-        expires_at: None,
+        expires_at: life.map(|life| now.later(life)),
     };
     directory.create_token(new, now).await.context("the token was not kept")
 }

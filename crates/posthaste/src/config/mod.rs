@@ -159,8 +159,21 @@ impl Settings {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// How customers reach us, if nobody says: the authority looks for us at port 443 of the certificate's names.
-    pub(crate) fn guessed_url(&self, address: SocketAddr) -> String {
+    /// How customers reach us, without a slash at the end.
+    pub(crate) fn url_at(&self, address: SocketAddr) -> String {
+        let known = self.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        known.unwrap_or_else(|| self.guessed_url(address))
+    }
+
+    /// If nobody says: the authority looks for us at port 443 of the certificate's names.
+    fn guessed_url(&self, address: SocketAddr) -> String {
+        // Listening everywhere is no address to go to: whoever starts us can go to this machine.
+        let address = match address {
+            everywhere if everywhere.ip().is_unspecified() => {
+                SocketAddr::from(([127, 0, 0, 1], address.port()))
+            }
+            address => address,
+        };
         match self.domains() {
             [domain, ..] => format!("https://{domain}"),
             [] => format!("{}://{address}", self.scheme()),
