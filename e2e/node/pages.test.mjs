@@ -203,7 +203,7 @@ test("a customer sees their own application by a portal link, in a frame too, an
   await page.getByLabel("URL").fill(receiver.url);
   await page.getByRole("button", { name: "Make it" }).click();
   await page.getByRole("heading", { name: receiver.url }).waitFor();
-  const session = page.url().match(/\/portal\/s\/[^/]+\/-/)[0];
+  const session = page.url().match(/\/portal\/s\/[^/]+\/[^/]+/)[0];
   for (const path of ["/apps/foreign", `/apps/foreign/messages/${foreign.id}`, `/apps/own/messages/${foreign.id}`]) {
     const answer = await fetch(posthaste.url + session + path);
     assert.equal(answer.status, 404, path);
@@ -258,7 +258,7 @@ test("a link for looking only shows no button that would change something", asyn
   await page.getByRole("link", { name: receiver.url }).click();
   await page.getByRole("heading", { name: "Attempts" }).waitFor();
   assert.equal(await page.getByRole("button").count(), 0);
-  const session = page.url().match(/\/portal\/s\/[^/]+\/-/)[0];
+  const session = page.url().match(/\/portal\/s\/[^/]+\/[^/]+/)[0];
   const answer = await fetch(`${posthaste.url}${session}/apps/looked-at/endpoints`, {
     method: "POST",
     headers: { "content-type": "application/x-www-form-urlencoded" },

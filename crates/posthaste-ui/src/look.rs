@@ -36,6 +36,15 @@ impl Look {
         look
     }
 
+    /// The same, but for a theme that nobody asked for: on a page of its own it is the browser's.
+    #[must_use]
+    pub(crate) fn on_a_page_of_its_own(mut self) -> Self {
+        if self.dark_mode.is_empty() {
+            "auto".clone_into(&mut self.dark_mode);
+        }
+        self
+    }
+
     /// From the path of a page of the portal: `/portal/s/{session}/{look}/…`.
     pub(crate) fn of_path(path: &str) -> Self {
         let segment = path.strip_prefix("/portal/s/").and_then(|rest| rest.split('/').nth(1));

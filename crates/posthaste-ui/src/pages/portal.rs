@@ -1,6 +1,7 @@
 //! Where portal links lead. Their token stands behind the `#`, which no server is sent: a script hands it in.
 
 use axum::extract::{Form, RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 use posthaste_core::tenant::Scope;
@@ -11,8 +12,15 @@ use crate::error::{Answer, UiError};
 use crate::look::Look;
 use crate::session::begin;
 
-pub(crate) async fn page(State(state): State<Shared>, RawQuery(query): RawQuery) -> Response {
-    let look = Look::read(&query.unwrap_or_default());
+pub(crate) async fn page(
+    State(state): State<Shared>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let mut look = Look::read(&query.unwrap_or_default());
+    if headers.get("sec-fetch-dest").is_some_and(|dest| dest == "document") {
+        look = look.on_a_page_of_its_own();
+    }
     let (theme, look) = (look.theme(), look.as_segment());
     state.templates.render("portal.html", context! { theme, look }).into_response()
 }
