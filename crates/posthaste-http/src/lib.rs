@@ -31,8 +31,8 @@ use posthaste_core::role::{Role, Roles};
 
 use crate::api::owned::{OfSource, Operational};
 use crate::api::{
-    app, attempt, endpoint, event_type, headers, ingest, message, not_supported, owned, portal, recovery,
-    secret, task,
+    app, attempt, endpoint, event_type, find, headers, ingest, message, not_supported, owned, portal,
+    recovery, secret, task,
 };
 use crate::error::ApiError;
 pub use crate::openapi::document as openapi;
@@ -162,6 +162,7 @@ fn customers(router: &mut Routes, state: &Shared) {
 fn operators(router: &mut Routes, state: &Shared) {
     router.add("/api/v1/auth/app-portal-access/{app}", once(state, portal::access));
     router.add("/api/v1/background-task/{task}", get(task::get));
+    router.add("/api/posthaste/v1/find/{id}", get(find::find));
     let one = "/api/v1/operational-webhook/endpoint/{endpoint}";
     let at = |rest: &str| format!("{one}{rest}");
     router.add(

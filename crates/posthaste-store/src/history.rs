@@ -12,6 +12,7 @@ use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 
 use crate::error::{ChangeError, StoreError};
+use crate::named::{Named, Place};
 use crate::page::{Page, PageRequest};
 
 /// Where a delivery stands, in the four words that Svix's API knows.
@@ -191,6 +192,9 @@ pub trait History: Send + Sync {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<EndpointStats, ChangeError>;
+
+    /// Where something is, by its id alone; `None` if it is not there, or is another tenant's.
+    async fn find(&self, environment: EnvironmentId, named: Named) -> Result<Option<Place>, StoreError>;
 
     /// Removes a message's body for good.
     async fn expunge_message(

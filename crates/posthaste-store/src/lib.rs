@@ -14,6 +14,7 @@ pub mod error;
 pub mod history;
 pub mod intake;
 mod known;
+pub mod named;
 mod origin;
 pub mod page;
 pub mod postgres;

@@ -5,6 +5,7 @@ pub(crate) mod attempt;
 pub(crate) mod endpoint;
 pub(crate) mod event_type;
 mod example;
+pub(crate) mod find;
 pub(crate) mod headers;
 pub(crate) mod ingest;
 pub(crate) mod message;

@@ -132,6 +132,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("POST", "/api/v1/auth/app-portal-access/{app_id}"), ("v1.authentication.app-portal-access", "Make a portal link"), &[], Some("AppPortalAccessIn?"), (OK, Some("AppPortalAccessOut"))),
     row(("POST", "/api/v1/auth/logout"), ("v1.authentication.logout", "End the token that asks"), &[], None, EMPTY),
     row(("GET", "/api/v1/background-task/{task_id}"), ("v1.background-task.get", "Read a job"), &[], None, (OK, Some("BackgroundTaskOut"))),
+    row(("GET", "/api/posthaste/v1/find/{id}"), ("v1.posthaste.find", "Say what an id names, and where that is"), &[], None, (OK, Some("FoundOut"))),
     row(("GET", OPS), ("v1.operational-webhook-endpoint.list", "List operational endpoints"), PAGE, None, (OK, Some("ListResponse_EndpointOut_"))),
     row(("POST", OPS), ("v1.operational-webhook-endpoint.create", "Make an operational endpoint"), &[], Some("EndpointIn"), (MADE, Some("EndpointOut"))),
     row(("GET", OP), ("v1.operational-webhook-endpoint.get", "Read an operational endpoint"), &[], None, (OK, Some("EndpointOut"))),

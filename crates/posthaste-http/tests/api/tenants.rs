@@ -88,6 +88,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("DELETE", "/api/v1/app/{app}/msg/{msg}/attempt/{attempt}/content", Environment),
     ("POST", "/api/v1/auth/app-portal-access/{app}", Environment),
     ("GET", "/api/v1/background-task/{task}", Environment),
+    ("GET", "/api/posthaste/v1/find/{id}", Environment),
     ("GET", "/api/v1/operational-webhook/endpoint", Environment),
     ("POST", "/api/v1/operational-webhook/endpoint", Environment),
     ("GET", "/api/v1/operational-webhook/endpoint/{endpoint}", Environment),
@@ -199,6 +200,7 @@ impl Names {
             .replace("{msg}", &self.msg)
             .replace("{attempt}", &self.attempt)
             .replace("{task}", &self.task)
+            .replace("{id}", &self.attempt)
             .replace("{source}", &self.source)
             .replace("{name}", &self.event_type)
     }

@@ -14,6 +14,7 @@ use super::world::World;
 use crate::error::ChangeError;
 use crate::history::{AttemptFilter, EndpointStats, MessageFilter, Status};
 use crate::intake::NewMessage;
+use crate::named::{Named, Place};
 use crate::page::{Cursor, Order, PageRequest};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -288,4 +289,50 @@ pub async fn the_history_of_another_environment_is_not_found(world: World) {
 
 pub async fn an_open_store_answers_a_ping(world: World) {
     world.store.ping().await.unwrap();
+}
+
+pub async fn whatever_has_an_id_is_found_by_it_alone_in_its_environment_only(world: World) {
+    let (other, app) = (world.app().await, world.app().await);
+    let (first, endpoint) = (world.endpoint(other).await, world.endpoint(app).await);
+    let message = world.accepts(app).await;
+    let claimed = world.claims_one(endpoint).await;
+    // Its message may be of an earlier day.
+    world.advance(Duration::from_hours(30));
+    let attempt = world.tries(&claimed, 200, Verdict::Delivered).await;
+    let source = world.source().await;
+    // Nobody wanted it.
+    let unwanted = world.receives(&source).await;
+    let none = Place { app, source: None, message: None, endpoint: None };
+    let of_source = Place { app: source.app, source: Some(source.id), ..none };
+    let found = [
+        (Named::App(app), none),
+        (Named::App(source.app), of_source),
+        (Named::Endpoint(first), Place { app: other, endpoint: Some(first), ..none }),
+        (Named::Source(source.id), of_source),
+        (Named::Message(message), Place { message: Some(message), ..none }),
+        (Named::Message(unwanted), Place { message: Some(unwanted), ..of_source }),
+        (Named::Attempt(attempt), Place { message: Some(message), endpoint: Some(endpoint), ..none }),
+    ];
+    let elsewhere = world.store.environment("elsewhere", world.now()).await.unwrap().id;
+    for (named, place) in found {
+        assert_eq!(world.store.find(world.environment, named).await.unwrap(), Some(place), "{named:?}");
+        assert_eq!(world.store.find(elsewhere, named).await.unwrap(), None, "{named:?}");
+    }
+    for named in [
+        Named::App(world.id()),
+        Named::Endpoint(world.operational_endpoint().await),
+        Named::Message(world.id()),
+        Named::Attempt(world.id()),
+        Named::Job(world.id()),
+        Named::Refusal(world.id()),
+    ] {
+        assert_eq!(world.store.find(world.environment, named).await.unwrap(), None, "{named:?}");
+    }
+    // The attempts of a deleted endpoint are still those of its message; a deleted app has none.
+    world.deletes(app, endpoint).await;
+    assert!(world.store.find(world.environment, Named::Attempt(attempt)).await.unwrap().is_some());
+    world.store.delete_app(world.environment, &app.into(), world.now()).await.unwrap();
+    for named in [Named::App(app), Named::Message(message), Named::Attempt(attempt)] {
+        assert_eq!(world.store.find(world.environment, named).await.unwrap(), None, "{named:?}");
+    }
 }

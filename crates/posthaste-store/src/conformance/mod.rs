@@ -110,6 +110,7 @@ macro_rules! for_each_promise {
                 an_endpoint_shows_its_deliveries_and_how_many_stand_how
                 an_expunged_body_is_gone_and_what_it_belonged_to_stays
                 the_history_of_another_environment_is_not_found
+                whatever_has_an_id_is_found_by_it_alone_in_its_environment_only
                 an_open_store_answers_a_ping
             }
             sources {

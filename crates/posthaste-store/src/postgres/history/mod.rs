@@ -2,6 +2,7 @@
 
 mod attempts;
 mod deliveries;
+mod find;
 mod messages;
 mod walk;
 
@@ -20,6 +21,7 @@ use crate::error::{ChangeError, StoreError};
 use crate::history::{
     AttemptFilter, AttemptRow, Attempted, Destination, EndpointStats, History, MessageFilter,
 };
+use crate::named::{Named, Place};
 use crate::page::{Page, PageRequest};
 
 /// Whose history.
@@ -174,6 +176,10 @@ impl History for PostgresStore {
         let client = self.pool.get().await?;
         let (_, endpoint) = Whose { environment, app }.endpoint(&client, endpoint).await?;
         Ok(deliveries::stats(&client, endpoint, since, until).await?)
+    }
+
+    async fn find(&self, environment: EnvironmentId, named: Named) -> Result<Option<Place>, StoreError> {
+        find::place(&*self.pool.get().await?, environment, &named).await
     }
 
     async fn expunge_message(

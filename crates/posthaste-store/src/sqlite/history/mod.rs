@@ -2,6 +2,7 @@
 
 mod attempts;
 mod deliveries;
+mod find;
 mod messages;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use crate::error::{ChangeError, StoreError};
 use crate::history::{
     AttemptFilter, AttemptRow, Attempted, Destination, EndpointStats, History, MessageFilter,
 };
+use crate::named::{Named, Place};
 use crate::page::{Page, PageRequest};
 
 /// Whose history.
@@ -187,6 +189,10 @@ impl History for SqliteStore {
                 Ok(deliveries::stats(conn, endpoint, since, until)?)
             })
             .await
+    }
+
+    async fn find(&self, environment: EnvironmentId, named: Named) -> Result<Option<Place>, StoreError> {
+        self.reader.list(move |conn| find::place(conn, environment, &named)).await
     }
 
     async fn expunge_message(
