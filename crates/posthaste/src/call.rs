@@ -90,11 +90,25 @@ impl Caller {
 
     /// Sends JSON to a path.
     pub(crate) async fn send(&mut self, method: &str, path: &str, body: String) -> anyhow::Result<Answer> {
+        self.send_with(method, path, &[], body).await
+    }
+
+    /// Sends JSON to a path, with more headers.
+    pub(crate) async fn send_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: String,
+    ) -> anyhow::Result<Answer> {
         let mut request = http::Request::builder()
             .method(method)
             .uri(path)
             .header(http::header::HOST, &self.host)
             .header(http::header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
         if let Some(token) = &self.token {
             request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
         }

@@ -1,6 +1,7 @@
 //! Every command and flag, documented once: this is where `--help` comes from.
 
 pub(crate) mod laptop;
+pub(crate) mod noun;
 pub(crate) mod server;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Sign(SignArgs),
     /// Check a captured request as its provider signs, and say why it fails; exit 0 if it is valid, 7 if not
     Verify(VerifyArgs),
+    #[command(flatten)]
+    Noun(noun::Asked),
     /// Run the API and the engine
     Serve(SettingArgs),
     /// Make, list and revoke API tokens; works beside a running server

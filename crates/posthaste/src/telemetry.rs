@@ -1,6 +1,7 @@
 //! Logs: for people or as JSON, on standard error; and the one way to complain before exiting.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::EnvFilter;
 
@@ -55,14 +56,30 @@ pub(crate) fn complain(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "posthaste: {error:#}");
 }
 
+/// Whether somebody still reads what is printed.
+static IS_READ: AtomicBool = AtomicBool::new(true);
+
+/// Whether it makes sense to print more.
+pub(crate) fn is_read() -> bool {
+    IS_READ.load(Ordering::Relaxed)
+}
+
 /// Prints a line of data on standard output. A closed pipe is no error: whoever read has read enough.
 pub(crate) fn print_line(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
+    print_bytes(format!("{line}\n").as_bytes());
+}
+
+/// Prints data on standard output that ends no line.
+pub(crate) fn print_text(text: &str) {
+    print_bytes(text.as_bytes());
 }
 
 /// Prints bytes of data on standard output, as they are.
 pub(crate) fn print_bytes(bytes: &[u8]) {
-    let _ = io::stdout().write_all(bytes);
+    let mut out = io::stdout();
+    if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+        IS_READ.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Prints a line for people on standard error.

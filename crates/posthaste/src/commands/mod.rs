@@ -5,6 +5,7 @@ mod dev;
 mod healthcheck;
 mod import;
 mod migrate;
+mod noun;
 mod restore;
 mod send;
 mod serve;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, ConfigAction};
 use crate::config::Settings;
+use crate::laptop::complaint::Complaint;
 use crate::telemetry::print_line;
 use crate::{bench, doctor, wiring};
 
@@ -32,6 +34,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Send(args) => Ok(send::send(&args)),
         Command::Sign(args) => Ok(sign::sign(&args)),
         Command::Verify(args) => Ok(verify::verify(&args)),
+        Command::Noun(asked) => Ok(noun::noun(&asked)),
         Command::Token(args) => wiring::runtime()?.block_on(token::token(args.action)),
         Command::Doctor(args) => wiring::runtime()?.block_on(doctor::doctor(&args)),
         Command::Backup(args) => backup::backup(&args),
@@ -56,6 +59,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Runs what asks a server.
+fn asking<T>(asks: impl Future<Output = Result<T, Complaint>>) -> Result<T, Complaint> {
+    let runtime = wiring::runtime().map_err(|error| {
+        Complaint::failure("nobody can be asked", format!("{error:#}"), "try again when the system has room")
+    })?;
+    runtime.block_on(asks)
 }
 
 /// Rows as columns that line up.

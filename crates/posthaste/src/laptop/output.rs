@@ -34,19 +34,14 @@ impl Output {
         self.0
     }
 
-    /// Prints objects as rows of these columns, or as they are.
-    pub(crate) fn rows(self, columns: &[Column], objects: &[Value]) {
-        match self.0 {
-            Format::Json => print_line(&format!("{:#}", Value::from(objects.to_vec()))),
-            Format::Jsonl => objects.iter().for_each(|object| print_line(&object.to_string())),
-            Format::Table => table(columns, objects).iter().for_each(|line| print_line(line)),
-            Format::Auto | Format::Plain => {
-                for object in objects {
-                    let cells: Vec<_> = columns.iter().map(|(_, at)| cell(object, at)).collect();
-                    print_line(&cells.join("\t"));
-                }
-            }
-        }
+    /// Whether a program reads it.
+    pub(crate) fn is_for_programs(self) -> bool {
+        matches!(self.0, Format::Json | Format::Jsonl)
+    }
+
+    /// Prints one field of an object alone, or the object as it is.
+    pub(crate) fn field(self, object: &Value, name: &str) {
+        if self.is_for_programs() { self.object(object) } else { print_line(&text(&object[name])) }
     }
 
     /// Prints one object: its fields one a line, or as it is.
@@ -69,21 +64,18 @@ impl Output {
     }
 }
 
-fn table(columns: &[Column], objects: &[Value]) -> Vec<String> {
-    let headings = columns.iter().map(|(heading, _)| heading.to_uppercase()).collect::<Vec<_>>();
-    let rows = objects.iter().map(|object| columns.iter().map(|(_, at)| short(&cell(object, at))).collect());
-    let all: Vec<Vec<String>> = std::iter::once(headings).chain(rows).collect();
-    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<_> = (0..columns.len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    all.iter().map(line).collect()
+pub(super) fn headings(columns: &[Column]) -> Vec<String> {
+    columns.iter().map(|(heading, _)| heading.to_uppercase()).collect()
+}
+
+/// Cells as a line of a table.
+pub(super) fn padded(cells: &[String], widths: &[usize]) -> String {
+    let cells: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    cells.join("  ").trim_end().to_owned()
 }
 
 /// The value at a place such as `response.status`, as text.
-fn cell(object: &Value, at: &str) -> String {
+pub(super) fn cell(object: &Value, at: &str) -> String {
     text(at.split('.').fold(object, |value, name| &value[name]))
 }
 
@@ -99,7 +91,7 @@ fn text(value: &Value) -> String {
 }
 
 /// As it stands in a table: a time without its date's year and fractions, an id without its tail.
-fn short(cell: &str) -> String {
+pub(super) fn short(cell: &str) -> String {
     if let Ok(at) = cell.parse::<jiff::Timestamp>() {
         return at.strftime("%m-%d %H:%M:%S").to_string();
     }
@@ -127,16 +119,15 @@ mod tests {
             json!({"id": "app_2Kx9fZbQv1h0WcYlH8mTtJp3aRs", "name": "A\u{1b}[2J", "at": "2026-11-12T14:32:18.402Z"}),
             json!({"id": "app_2Kx9fZbQv1h0WcYlH8mTtJp3aRt", "deep": {"n": 7}}),
         ];
-        let columns = [("id", "id"), ("name", "name"), ("at", "at"), ("n", "deep.n")];
-        let expected = [
-            "ID               NAME         AT              N",
-            "app_…mTtJp3aRs  A\\u{1b}[2J  11-12 14:32:18",
-            "app_…mTtJp3aRt                               7",
-        ];
-        let table = table(&columns, &objects);
-        assert_eq!(table.len(), expected.len());
-        assert_eq!(table[1], expected[1]);
-        assert_eq!(table[2], expected[2]);
+        let columns: [Column; 4] = [("id", "id"), ("name", "name"), ("at", "at"), ("n", "deep.n")];
+        let widths = [14, 11, 14, 1];
+        let expected =
+            ["app_…mTtJp3aRs  A\\u{1b}[2J  11-12 14:32:18", "app_…mTtJp3aRt                               7"];
+        for (object, expected) in objects.iter().zip(expected) {
+            let cells: Vec<_> = columns.iter().map(|(_, at)| short(&cell(object, at))).collect();
+            assert_eq!(padded(&cells, &widths), expected);
+        }
+        assert_eq!(padded(&headings(&columns), &widths), "ID              NAME         AT              N");
     }
 
     #[test]

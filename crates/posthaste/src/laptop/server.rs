@@ -62,6 +62,25 @@ impl Server {
         self.ask(Method::GET, path, None).await
     }
 
+    /// Where something is, by its id alone.
+    pub(crate) async fn find(&self, id: &str) -> Result<Value, Complaint> {
+        let path = format!("/api/posthaste/v1/find/{}", part(id));
+        let answer = self.answer(&Method::GET, &path, &[], None).await?;
+        if answer.status == 404 {
+            return Err(Complaint::not_found(
+                format!("{id} is not there"),
+                "nothing of this environment has this id, or no more",
+                "is the id whole, and of this server? for a uid, say whose it is: --app APP or --source SOURCE",
+            ));
+        }
+        if answer.status != 200 {
+            return Err(refused(&Method::GET, &path, &answer));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            Complaint::failure(format!("{id} cannot be found"), error, "look at the server's log")
+        })
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Complaint> {
         self.ask(Method::POST, path, Some(body)).await
     }
@@ -73,7 +92,18 @@ impl Server {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Complaint> {
-        let answer = self.answer(&method, path, body).await?;
+        self.ask_with(method, path, &[], body).await
+    }
+
+    /// The same, with more headers.
+    pub(crate) async fn ask_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(String, String)],
+        body: Option<&Value>,
+    ) -> Result<Value, Complaint> {
+        let answer = self.answer(&method, path, headers, body).await?;
         if !(200..300).contains(&answer.status) {
             return Err(refused(&method, path, &answer));
         }
@@ -94,6 +124,7 @@ impl Server {
         &self,
         method: &Method,
         path: &str,
+        headers: &[(String, String)],
         body: Option<&Value>,
     ) -> Result<Answer, Complaint> {
         let full = format!("{}{path}", self.url.path().trim_end_matches('/'));
@@ -101,10 +132,10 @@ impl Server {
         let mut caller = self.caller.lock().await;
         let kept = caller.take();
         let was_kept = kept.is_some();
-        let mut tried = self.send(kept, method, &full, &body).await;
+        let mut tried = self.send(kept, method, &full, (headers, &body)).await;
         // A server closes connections that nobody has used for a while: what it cannot have begun is asked again.
         if was_kept && tried.is_err() && *method == Method::GET {
-            tried = self.send(None, method, &full, &body).await;
+            tried = self.send(None, method, &full, (headers, &body)).await;
         }
         let (open, answer) = tried?;
         *caller = Some(open);
@@ -116,7 +147,7 @@ impl Server {
         kept: Option<Caller>,
         method: &Method,
         path: &str,
-        body: &str,
+        (headers, body): (&[(String, String)], &str),
     ) -> Result<(Caller, Answer), Complaint> {
         let mut caller = match kept.filter(Caller::is_open) {
             Some(caller) => caller,
@@ -124,8 +155,8 @@ impl Server {
                 .await
                 .map_err(|error| self.away(&error))?,
         };
-        let answer =
-            caller.send(method.as_str(), path, body.to_owned()).await.map_err(|error| self.away(&error))?;
+        let answer = caller.send_with(method.as_str(), path, headers, body.to_owned()).await;
+        let answer = answer.map_err(|error| self.away(&error))?;
         Ok((caller, answer))
     }
 
