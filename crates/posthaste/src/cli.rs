@@ -1,5 +1,6 @@
 //! Every command and flag, documented once: this is where `--help` comes from.
 
+pub(crate) mod daily;
 pub(crate) mod laptop;
 pub(crate) mod noun;
 pub(crate) mod server;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Sign(SignArgs),
     /// Check a captured request as its provider signs, and say why it fails; exit 0 if it is valid, 7 if not
     Verify(VerifyArgs),
+    /// Show anything by its id: a message with what became of it, an attempt, an endpoint, an app, a source
+    Show(daily::ShowArgs),
     #[command(flatten)]
     Noun(noun::Asked),
     /// Run the API and the engine

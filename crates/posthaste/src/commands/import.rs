@@ -10,7 +10,7 @@ use posthaste_store::postgres::PostgresOptions;
 use posthaste_store::transfer::{self, ImportError, Moved, Options, Report, Step};
 use zeroize::Zeroizing;
 
-use super::show;
+use super::columns;
 use crate::cli::ImportArgs;
 use crate::config::{ConfigError, Settings};
 use crate::system::SystemDice;
@@ -127,7 +127,7 @@ fn print(args: &ImportArgs, reports: &[Report]) {
         [report.table.to_owned(), words::grouped(report.rows_count), checked]
     };
     let rows: Vec<_> = std::iter::once(head).chain(reports.iter().map(row)).collect();
-    show(&rows);
+    columns(&rows);
 }
 
 /// One line that is drawn anew on a terminal, and a few lines elsewhere.

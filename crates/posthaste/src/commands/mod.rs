@@ -9,6 +9,7 @@ mod noun;
 mod restore;
 mod send;
 mod serve;
+mod show;
 mod sign;
 mod token;
 mod trigger;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Send(args) => Ok(send::send(&args)),
         Command::Sign(args) => Ok(sign::sign(&args)),
         Command::Verify(args) => Ok(verify::verify(&args)),
+        Command::Show(args) => Ok(show::show(&args)),
         Command::Noun(asked) => Ok(noun::noun(&asked)),
         Command::Token(args) => wiring::runtime()?.block_on(token::token(args.action)),
         Command::Doctor(args) => wiring::runtime()?.block_on(doctor::doctor(&args)),
@@ -45,7 +47,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(args) => {
             let ConfigAction::Show { settings } = args.action;
             let (_, raw) = Settings::load(&settings)?;
-            show(&raw.rows());
+            columns(&raw.rows());
             Ok(ExitCode::SUCCESS)
         }
         Command::Bench(args) => wiring::runtime()?.block_on(bench::run(args)),
@@ -70,7 +72,7 @@ fn asking<T>(asks: impl Future<Output = Result<T, Complaint>>) -> Result<T, Comp
 }
 
 /// Rows as columns that line up.
-fn show<const N: usize>(rows: &[[String; N]]) {
+fn columns<const N: usize>(rows: &[[String; N]]) {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

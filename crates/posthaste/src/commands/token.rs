@@ -11,7 +11,7 @@ use posthaste_core::token::Token;
 use posthaste_store::Directory;
 use posthaste_store::directory::NewToken;
 
-use super::show;
+use super::columns;
 use crate::cli::TokenAction;
 use crate::config::{ConfigError, Settings};
 use crate::system::{SystemDice, SystemTimer};
@@ -134,6 +134,6 @@ async fn list(directory: &dyn Directory) -> anyhow::Result<()> {
             state,
         ]);
     }
-    show(&rows);
+    columns(&rows);
     Ok(())
 }

@@ -61,6 +61,15 @@ impl Complaint {
         Self { code: REJECTED, ..Self::usage(what, why, next) }
     }
 
+    /// Whether it may be gone in a moment.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self.code, UNREACHABLE | FAILURE)
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code == NOT_FOUND
+    }
+
     pub(crate) fn unreachable(
         what: impl Into<String>,
         why: impl fmt::Display,

@@ -120,14 +120,14 @@ mod tests {
             json!({"id": "app_2Kx9fZbQv1h0WcYlH8mTtJp3aRt", "deep": {"n": 7}}),
         ];
         let columns: [Column; 4] = [("id", "id"), ("name", "name"), ("at", "at"), ("n", "deep.n")];
-        let widths = [14, 11, 14, 1];
+        let widths = [13, 12, 14, 1];
         let expected =
-            ["app_…mTtJp3aRs  A\\u{1b}[2J  11-12 14:32:18", "app_…mTtJp3aRt                               7"];
+            ["app_…TtJp3aRs  A\\u{1b}[2J   11-12 14:32:18", "app_…TtJp3aRt                                7"];
         for (object, expected) in objects.iter().zip(expected) {
             let cells: Vec<_> = columns.iter().map(|(_, at)| short(&cell(object, at))).collect();
             assert_eq!(padded(&cells, &widths), expected);
         }
-        assert_eq!(padded(&headings(&columns), &widths), "ID              NAME         AT              N");
+        assert_eq!(padded(&headings(&columns), &widths), "ID             NAME          AT              N");
     }
 
     #[test]

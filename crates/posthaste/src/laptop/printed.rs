@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use posthaste_signature::provider::sign::Draft;
 
 /// Method and target, headers, an empty line, and the body.
@@ -27,14 +29,22 @@ fn host_and_path(url: &str) -> (&str, String) {
 
 /// A command for a shell.
 pub(crate) fn as_curl(draft: &Draft) -> String {
-    let mut command = format!("curl -X {} {}", draft.method, quoted(&draft.url));
+    let text = std::str::from_utf8(&draft.body).ok().filter(|text| !text.contains('\0'));
+    // What no argument can hold comes through a pipe.
+    let before = match text {
+        Some(_) => String::new(),
+        None => format!("printf %s {} | base64 -d | ", BASE64_STANDARD.encode(&draft.body)),
+    };
+    let mut command = format!("{before}curl -X {} {}", draft.method, quoted(&draft.url));
     for (name, value) in &draft.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
         let header = if value.is_empty() { format!("{name};") } else { format!("{name}: {value}") };
         let _ = write!(command, " \\\n  -H {}", quoted(&header));
     }
-    if !draft.body.is_empty() {
-        let _ = write!(command, " \\\n  --data-raw {}", quoted(&String::from_utf8_lossy(&draft.body)));
+    match text {
+        Some("") => {}
+        Some(text) => drop(write!(command, " \\\n  --data-raw {}", quoted(text))),
+        None => command.push_str(" \\\n  --data-binary @-"),
     }
     command
 }

@@ -61,7 +61,9 @@ impl Rows {
                 print_line(&padded(&headings, &self.widths));
             }
         }
-        rows.iter().for_each(|row| print_line(&padded(row, &self.widths)));
+        for row in &rows {
+            print_line(&padded(row, &self.widths));
+        }
     }
 
     /// Ends the list, and says how many there were.

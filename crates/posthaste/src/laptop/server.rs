@@ -169,6 +169,7 @@ impl Server {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "these are no settings of a server: they name one")]
 fn set(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -200,8 +201,8 @@ fn refused(method: &Method, path: &str, answer: &Answer) -> Complaint {
         401 => Complaint::forbidden(what, why, "is the token right, and of this server? --token TOKEN"),
         403 => Complaint::forbidden(what, why, "this needs a token with more rights"),
         404 => Complaint::not_found(what, why, "is the id or uid right, and of this server and environment?"),
+        429 | 503 => Complaint::unreachable(what, why, "try again in a moment"),
         400..500 => Complaint::rejected(what, why, "mend what is named, and try again"),
-        503 => Complaint::unreachable(what, why, "try again in a moment"),
         _ => Complaint::failure(what, why, "look at the server's log"),
     }
 }
