@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Show anything by its id: a message with what became of it, an attempt, an endpoint, an app, a source
     Show(daily::ShowArgs),
+    /// Follow messages and attempts as they happen, one line each
+    Tail(daily::TailArgs),
     #[command(flatten)]
     Noun(noun::Asked),
     /// Run the API and the engine

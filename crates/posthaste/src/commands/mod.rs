@@ -11,6 +11,7 @@ mod send;
 mod serve;
 mod show;
 mod sign;
+mod tail;
 mod token;
 mod trigger;
 mod verify;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sign(args) => Ok(sign::sign(&args)),
         Command::Verify(args) => Ok(verify::verify(&args)),
         Command::Show(args) => Ok(show::show(&args)),
+        Command::Tail(args) => Ok(tail::tail(&args)),
         Command::Noun(asked) => Ok(noun::noun(&asked)),
         Command::Token(args) => wiring::runtime()?.block_on(token::token(args.action)),
         Command::Doctor(args) => wiring::runtime()?.block_on(doctor::doctor(&args)),
