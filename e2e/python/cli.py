@@ -69,7 +69,10 @@ def masked(text):
         (r"\b\d\d:\d\d:\d\d\.\d{3}\b", "TIME"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         (r"/in/[0-9A-Za-z]+", "/in/DOOR"),
-        (r"\b\d+ ms\b", "N ms"),
+        (r":\d{5}/", ":PORT/"),
+        (r" +\d+ ms\b", " N ms"),
+        (r"CODE  MS +AT", "CODE  MS  AT"),
+        (r"(\d{3})  +\d+ +INSTANT", r"\1  N  INSTANT"),
     ]:
         text = re.sub(pattern, mask, text)
     return text

@@ -1,5 +1,6 @@
 //! Every command and flag, documented once: this is where `--help` comes from.
 
+pub(crate) mod configure;
 pub(crate) mod daily;
 pub(crate) mod laptop;
 pub(crate) mod noun;
@@ -53,7 +54,7 @@ pub(crate) enum Command {
     Migrate(SettingArgs),
     /// Ask a running server whether it is ready; exit 0 if it is, 7 if not
     Healthcheck(HealthcheckArgs),
-    /// Look at settings
+    /// Look at settings, and keep servers and tokens by name
     Config(ConfigArgs),
     /// Measure a server: drives it over HTTP against a receiver of its own
     Bench(BenchArgs),
@@ -214,6 +215,8 @@ pub(crate) enum ConfigAction {
         #[command(flatten)]
         settings: SettingArgs,
     },
+    /// Servers and their tokens by name, for the commands that ask one
+    Profile(configure::ProfileArgs),
 }
 
 #[derive(Debug, Clone, Args)]

@@ -1,6 +1,6 @@
 //! `app`, `endpoint` and the other nouns as commands, made from their table.
 
-use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches, Subcommand};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args as _, Command, FromArgMatches, Subcommand};
 
 use super::server::{OutputArgs, ServerArgs};
 use crate::laptop::nouns::{Does, Flag, Goes, NOUNS, Noun, Verb};
@@ -85,7 +85,7 @@ fn command_of(noun: &Noun) -> Command {
 }
 
 fn verb_of(verb: &Verb) -> Command {
-    let mut command = Command::new(verb.name).about(verb.about);
+    let mut command = Command::new(verb.name);
     if let Some(alias) = verb.alias() {
         command = command.visible_alias(alias);
     }
@@ -108,6 +108,9 @@ fn verb_of(verb: &Verb) -> Command {
     }
     for owner in verb.owners() {
         command = command.arg(owner_of(verb, owner));
+    }
+    if verb.owners().len() > 1 {
+        command = command.group(ArgGroup::new("of").args(verb.owners()).required(true));
     }
     if verb.has("app") {
         let help = "Whose it is: an app's id or uid; not needed where an id says it all";
@@ -145,7 +148,8 @@ fn verb_of(verb: &Verb) -> Command {
         }
         _ => {}
     }
-    OutputArgs::augment_args(ServerArgs::augment_args(command))
+    // Groups of arguments bring a description along, which is not this command's.
+    OutputArgs::augment_args(ServerArgs::augment_args(command)).about(verb.about).long_about(None)
 }
 
 /// A flag that says what a path leaves open.
@@ -159,10 +163,8 @@ fn owner_of(verb: &Verb, name: &'static str) -> Arg {
         // Where the id is enough, it is found by that.
         [_] if verb.has("id") => arg,
         [_] => arg.required(true),
-        owners => {
-            let others: Vec<_> = owners.iter().filter(|other| **other != name).copied().collect();
-            arg.required_unless_present_any(&others).conflicts_with_all(&others)
-        }
+        // One of them: the group says so.
+        _ => arg,
     }
 }
 

@@ -5,12 +5,15 @@ use clap::{Args, ValueEnum};
 /// Which server, and who asks.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ServerArgs {
-    /// The server [default: POSTHASTE_SERVER, then http://127.0.0.1:8071]
+    /// The server [default: POSTHASTE_SERVER, then the profile's, then http://127.0.0.1:8071]
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// The API token [default: POSTHASTE_TOKEN, then what a server of this directory has left for its owner]
+    /// The API token [default: POSTHASTE_TOKEN, then the profile's, then what a server of this directory has left]
     #[arg(long, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
+    /// A server and a token that `posthaste config profile set` has kept [default: POSTHASTE_PROFILE]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
 }
 
 /// How data is printed.

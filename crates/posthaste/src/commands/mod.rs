@@ -6,6 +6,7 @@ mod healthcheck;
 mod import;
 mod migrate;
 mod noun;
+mod profile;
 mod restore;
 mod send;
 mod serve;
@@ -46,12 +47,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(args) => wiring::runtime()?.block_on(import::import(&args)),
         Command::Migrate(args) => wiring::runtime()?.block_on(migrate::migrate(&args)),
         Command::Healthcheck(args) => wiring::runtime()?.block_on(healthcheck::healthcheck(&args.url)),
-        Command::Config(args) => {
-            let ConfigAction::Show { settings } = args.action;
-            let (_, raw) = Settings::load(&settings)?;
-            columns(&raw.rows());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Config(args) => match args.action {
+            ConfigAction::Show { settings } => {
+                let (_, raw) = Settings::load(&settings)?;
+                columns(&raw.rows());
+                Ok(ExitCode::SUCCESS)
+            }
+            ConfigAction::Profile(args) => Ok(profile::profile(&args.action)),
+        },
         Command::Bench(args) => wiring::runtime()?.block_on(bench::run(args)),
         Command::BenchFloor => wiring::runtime()?.block_on(bench::floor::serve()),
         Command::Openapi => {

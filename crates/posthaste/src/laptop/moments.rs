@@ -27,7 +27,8 @@ pub(crate) fn moment(flag: &str, text: &str, now: Timestamp) -> Result<Timestamp
     }
     // jiff also reads the day of an instant, which would be less than was said.
     let day = Some(text).filter(|text| text.len() == "2026-11-12".len());
-    let day = day.and_then(|text| text.parse::<jiff::civil::Date>().ok()).map(|day| format!("{day}T00:00:00Z"));
+    let day =
+        day.and_then(|text| text.parse::<jiff::civil::Date>().ok()).map(|day| format!("{day}T00:00:00Z"));
     Timestamp::parse(day.as_deref().unwrap_or(text)).ok_or_else(|| {
         Complaint::usage(
             format!("--{flag} \"{text}\" is no time"),

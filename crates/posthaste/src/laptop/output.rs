@@ -121,8 +121,10 @@ mod tests {
         ];
         let columns: [Column; 4] = [("id", "id"), ("name", "name"), ("at", "at"), ("n", "deep.n")];
         let widths = [13, 12, 14, 1];
-        let expected =
-            ["app_…TtJp3aRs  A\\u{1b}[2J   11-12 14:32:18", "app_…TtJp3aRt                                7"];
+        let expected = [
+            "app_…TtJp3aRs  A\\u{1b}[2J    11-12 14:32:18",
+            "app_…TtJp3aRt                                7",
+        ];
         for (object, expected) in objects.iter().zip(expected) {
             let cells: Vec<_> = columns.iter().map(|(_, at)| short(&cell(object, at))).collect();
             assert_eq!(padded(&cells, &widths), expected);

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::complaint::Complaint;
+use super::profile::{Profile, Profiles};
 use crate::call::{Answer, Caller};
 use crate::cli::server::ServerArgs;
 
@@ -25,15 +26,29 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// By flags, then the environment, then what lies here.
+    /// By flags, then the environment, then the profile, then what lies here. A profile that a flag names goes before the
+    /// environment, and its token goes to its own server only.
     pub(crate) fn of(args: &ServerArgs) -> Result<Self, Complaint> {
-        let named = args.server.clone().or_else(|| set("POSTHASTE_SERVER"));
-        let text = named.as_deref().unwrap_or(DEFAULT);
-        let text = super::target::url(text)?;
+        let profile = profile(args)?;
+        let kept = profile.server.as_deref().map(super::target::url).transpose()?;
+        let is_named = args.profile.is_some();
+        let by_name = |by_flag: &Option<String>, name: &str, kept: Option<String>| {
+            let by_environment = || set(name);
+            let by_profile = kept.clone();
+            if is_named {
+                by_flag.clone().or(by_profile).or_else(by_environment)
+            } else {
+                by_flag.clone().or_else(by_environment).or(by_profile)
+            }
+        };
+        let named = by_name(&args.server, "POSTHASTE_SERVER", kept.clone());
+        let text = super::target::url(named.as_deref().unwrap_or(DEFAULT))?;
         let url = Url::parse(&text).map_err(|error| {
             Complaint::usage(format!("\"{text}\" is no server"), error, "write --server http://host:8071")
         })?;
-        let token = match args.token.clone().or_else(|| set("POSTHASTE_TOKEN")) {
+        let is_its_own = kept.is_none_or(|kept| kept.trim_end_matches('/') == text.trim_end_matches('/'));
+        let token = profile.token.filter(|_| is_its_own);
+        let token = match by_name(&args.token, "POSTHASTE_TOKEN", token) {
             Some(token) => Some(token),
             // A token of this machine is for a server of this machine.
             None if is_here(&url) => LEFT_TOKENS.iter().find_map(|path| left(Path::new(path))),
@@ -42,7 +57,7 @@ impl Server {
         let token = token.ok_or_else(|| {
             Complaint::forbidden(
                 format!("there is no token for {url}"),
-                "neither --token nor POSTHASTE_TOKEN is given, and no server of this directory left one",
+                "neither --token nor POSTHASTE_TOKEN nor a profile gives one, and no server of this directory left one",
                 "make one where the server runs: posthaste token create",
             )
         })?;
@@ -174,6 +189,14 @@ fn set(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The profile that is meant; an empty one if none is.
+fn profile(args: &ServerArgs) -> Result<Profile, Complaint> {
+    let profiles = Profiles::read()?;
+    let named =
+        args.profile.clone().or_else(|| set("POSTHASTE_PROFILE")).or_else(|| profiles.default.clone());
+    named.map_or_else(|| Ok(Profile::default()), |name| profiles.named(&name).cloned())
+}
+
 fn is_here(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
@@ -196,6 +219,7 @@ fn refused(method: &Method, path: &str, answer: &Answer) -> Complaint {
         Value::Array(all) => all.iter().map(one_detail).collect::<Vec<_>>().join("; "),
         _ => answer.text(),
     };
+    let path = path.split('?').next().unwrap_or_default();
     let what = format!("{method} {path} was answered {}", answer.status);
     match answer.status {
         401 => Complaint::forbidden(what, why, "is the token right, and of this server? --token TOKEN"),
