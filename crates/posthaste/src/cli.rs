@@ -58,6 +58,10 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Measure a server: drives it over HTTP against a receiver of its own
     Bench(BenchArgs),
+    /// Make the server's configuration what files of TOML say, and print first what changes
+    Apply(configure::ApplyArgs),
+    /// Print the server's configuration as a file that `apply` reads; secrets are not in it
+    Export(configure::ExportArgs),
     /// Print the API's OpenAPI document
     Openapi,
     /// Print the version

@@ -1,7 +1,10 @@
 //! One file a command: the same ports that the API uses, from a shell.
 
+mod apply;
 mod backup;
+mod configured;
 mod dev;
+mod export;
 mod healthcheck;
 mod import;
 mod migrate;
@@ -55,6 +58,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             ConfigAction::Profile(args) => Ok(profile::profile(&args.action)),
         },
+        Command::Apply(args) => Ok(apply::apply(&args)),
+        Command::Export(args) => Ok(export::export(&args)),
         Command::Bench(args) => wiring::runtime()?.block_on(bench::run(args)),
         Command::BenchFloor => wiring::runtime()?.block_on(bench::floor::serve()),
         Command::Openapi => {

@@ -20,6 +20,8 @@ const REJECTED: u8 = 5;
 const UNREACHABLE: u8 = 6;
 /// A signature, or an answer to a handshake, is not right.
 pub(crate) const NOT_VERIFIED: u8 = 7;
+/// Of many things, some failed.
+const PARTLY: u8 = 8;
 /// It was delivered, and the receiver did not say 2xx.
 pub(crate) const RECEIVER_FAILED: u8 = 9;
 
@@ -59,6 +61,19 @@ impl Complaint {
 
     pub(crate) fn rejected(what: impl Into<String>, why: impl fmt::Display, next: impl Into<String>) -> Self {
         Self { code: REJECTED, ..Self::usage(what, why, next) }
+    }
+
+    /// The same, said of one of many things of which some are done.
+    pub(crate) fn after(self, done: usize, all: usize, what: &str) -> Self {
+        if done == 0 {
+            return self;
+        }
+        Self {
+            code: PARTLY,
+            what: format!("{done} of {all} are done, and then: {what}: {}", self.what),
+            next: "mend what is named, and run the same again: what is done is left alone".to_owned(),
+            ..self
+        }
     }
 
     /// Whether it may be gone in a moment.
