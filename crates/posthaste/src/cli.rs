@@ -2,6 +2,8 @@
 
 pub(crate) mod configure;
 pub(crate) mod daily;
+pub(crate) mod exit_codes;
+pub(crate) mod groups;
 pub(crate) mod laptop;
 pub(crate) mod noun;
 pub(crate) mod server;
@@ -62,6 +64,13 @@ pub(crate) enum Command {
     Apply(configure::ApplyArgs),
     /// Print the server's configuration as a file that `apply` reads; secrets are not in it
     Export(configure::ExportArgs),
+    /// Print a script that completes commands and flags in your shell
+    Completion(configure::CompletionArgs),
+    /// Print the man page, or write those of all commands into a directory
+    Man(configure::ManArgs),
+    /// What each exit code means
+    #[command(hide = true, long_about = exit_codes::TEXT, help_template = "{about}\n")]
+    ExitCodes,
     /// Print the API's OpenAPI document
     Openapi,
     /// Print the version

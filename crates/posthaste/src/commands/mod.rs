@@ -7,6 +7,7 @@ mod dev;
 mod export;
 mod healthcheck;
 mod import;
+mod manual;
 mod migrate;
 mod noun;
 mod profile;
@@ -60,6 +61,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         },
         Command::Apply(args) => Ok(apply::apply(&args)),
         Command::Export(args) => Ok(export::export(&args)),
+        Command::Completion(args) => Ok(manual::completion(&args)),
+        Command::Man(args) => Ok(manual::man(&args)),
+        Command::ExitCodes => Ok(manual::exit_codes()),
         Command::Bench(args) => wiring::runtime()?.block_on(bench::run(args)),
         Command::BenchFloor => wiring::runtime()?.block_on(bench::floor::serve()),
         Command::Openapi => {
