@@ -111,8 +111,8 @@ impl Story {
         let app = format!("/api/v1/app/{}", part(text(found, "appId")));
         let msg = part(text(found, "msgId"));
         let path = format!("{app}/msg/{msg}");
-        let message = server.get(&path).await?;
-        let answer = server.answer(&Method::GET, &path, &[], None).await?;
+        let answer = server.success(&Method::GET, &path).await?;
+        let message: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let is_gone = message["payload"] == json!({ "expired": true }) && message["request"].is_null();
         let body = match replica::body(&answer.body) {
             Ok(body) if !is_gone => Some(body),

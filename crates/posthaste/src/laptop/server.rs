@@ -134,6 +134,12 @@ impl Server {
         })
     }
 
+    /// Asks, and returns an answer of success as it came, letter by letter.
+    pub(crate) async fn success(&self, method: &Method, path: &str) -> Result<Answer, Complaint> {
+        let answer = self.answer(method, path, &[], None).await?;
+        if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refused(method, path, &answer)) }
+    }
+
     /// Asks, whatever is answered.
     pub(crate) async fn answer(
         &self,
