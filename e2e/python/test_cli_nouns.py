@@ -181,3 +181,43 @@ def test_who_has_read_enough_ends_the_list_without_a_complaint(world):
     process.stdout.close()
     assert process.wait(20) == OK
     assert process.stderr.read() == b""
+
+
+def read_all(terminal):
+    """What was printed on a terminal, until whoever held it is gone."""
+    said = b""
+    while True:
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:
+            return said.decode()
+        if not part:
+            return said.decode()
+        said += part
+
+
+def on_a_terminal(world, *arguments, **env):
+    ours, theirs = pty.openpty()
+    process = world.start_on(theirs, *arguments, **env)
+    os.close(theirs)
+    said = read_all(ours)
+    os.close(ours)
+    return process.wait(20), said.replace("\r\n", "\n")
+
+
+def test_on_a_terminal_there_are_tables_and_colours_unless_they_are_unwanted(world, receiver):
+    receiver.answers_with(500, 500, 500)
+    app = world.sdk.application.create(api.ApplicationIn(name="Acme", uid="acme"))
+    world.sdk.endpoint.create("acme", api.EndpointIn(url=receiver.url))
+    message = world.sdk.message.create("acme", api.MessageIn(event_type="a.b", payload={}))
+    wait_for_attempts(world.sdk, app, message, 3)
+    code, said = on_a_terminal(world, "app", "list")
+    assert code == OK and said.splitlines()[0].split() == ["ID", "UID", "NAME", "CREATED"] and "\t" not in said
+    # Elsewhere it is plain, with whole ids.
+    assert world.rows("app", "list")[0][0] == app.id not in said
+    red = "\x1b[31m500"
+    tail = ("tail", "--no-follow")
+    assert red not in on_a_terminal(world, *tail, TERM="xterm")[1]
+    assert red in on_a_terminal(world, *tail, TERM="xterm", NO_COLOR="")[1]
+    assert red not in on_a_terminal(world, *tail, TERM="dumb", NO_COLOR="")[1]
+    assert "\x1b" not in world.does(*tail, "-o", "table", NO_COLOR="", TERM="xterm")

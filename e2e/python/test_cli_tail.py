@@ -107,6 +107,14 @@ def test_more_than_a_page_is_told_without_a_gap(world):
     assert len(world.rows("tail", "--no-follow", "--since", "1h")) == 270
 
 
+def test_more_apps_than_are_followed_are_said(world):
+    for number in range(100):
+        world.sdk.application.create(api.ApplicationIn(name=f"App {number}"))
+    done = world.run("tail", "--no-follow")
+    assert done.returncode == OK and b"the first 100 sources and apps" in done.stderr
+    assert b"the first 100" not in world.run("tail", "--no-follow", "--app", "acme").stderr
+
+
 @embedded_only("its one server is stopped and started again at the same port")
 def test_a_tail_outlives_its_server(tmp_path):
     server = Posthaste(tmp_path / "data")

@@ -138,11 +138,13 @@ pub(crate) enum TokenAction {
         settings: SettingArgs,
     },
     /// List tokens, without the tokens themselves
+    #[command(visible_alias = "ls")]
     List {
         #[command(flatten)]
         settings: SettingArgs,
     },
     /// End a token, at once
+    #[command(visible_alias = "rm")]
     Revoke {
         /// The token's id, `tok_…`
         id: String,
