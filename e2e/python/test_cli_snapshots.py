@@ -60,7 +60,7 @@ def test_tables_and_pages_are_what_was_agreed(world):
 def test_complaints_are_what_was_agreed(world):
     said = []
     for command in [
-        "apps", "app", "app delete acme", "endpoint get main", "app get nobody", "show msg_2mXU5QaBcDeFgHiJkLmNoPqRsTu",
+        "apps", "app", "app delete acme", "endpoint get main", "endpoint list", "app get nobody", "show msg_2mXU5QaBcDeFgHiJkLmNoPqRsTu",
         "endpoint create --app acme url=x", "app create", "app update acme", "message list --app acme --since soon",
         "app list --token wrong", "app list --server http://127.0.0.1:1", "app list --profile nobody", "app create name",
         "attempt list", "apply -f nowhere.toml", "completion tcsh",

@@ -30,7 +30,8 @@ pub(crate) fn command() -> Command {
     let mut command = Cli::command();
     command.build();
     let text = grouped(&command);
-    Cli::command().help_template(format!(
+    // By its own name, whatever the file is called.
+    Cli::command().bin_name("posthaste").help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{text}\nOptions:\n{{options}}\n\n{EXAMPLES}\n"
     ))
 }

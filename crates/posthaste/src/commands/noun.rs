@@ -282,7 +282,7 @@ async fn list(
     };
     let count = rows.end();
     if !is_done && is_read() {
-        tell(&format!("these are {count}, and there are more: --all, or --limit N"));
+        tell(&format!("{count} are shown, and there are more: --all, or --limit N"));
     } else if count == 0 && !output.is_for_programs() {
         tell("there are none");
     }

@@ -30,11 +30,15 @@ impl Whose {
         }
         let id = ids.iter().find(|id| Named::parse(id).is_some());
         let Some(id) = id else {
-            let what = ids.first().map_or("this".to_owned(), |id| format!("\"{id}\""));
+            let next = "add --app APP or --source SOURCE";
+            let Some(uid) = ids.first() else {
+                let why = "each belongs to an app or to a source, and lists are of one of them";
+                return Err(Complaint::usage("it is not said whose they are", why, next));
+            };
             return Err(Complaint::usage(
-                format!("whose {what} is, is not said"),
+                format!("it is not said whose \"{uid}\" is"),
                 "ids of ours, such as ep_2mXU…, are found by themselves; uids are not",
-                "add --app APP or --source SOURCE",
+                next,
             ));
         };
         let found = server.find(id).await?;
