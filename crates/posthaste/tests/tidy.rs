@@ -13,6 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("posthaste-http", &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store"]),
     ("posthaste-tls", &["posthaste-core"]),
     ("posthaste-ui", &["posthaste-core", "posthaste-store"]),
+    // What a server and a client say to each other, and who listens: known to both.
+    ("posthaste-tunnel", &["posthaste-core"]),
     // Tries the others with made-up bytes; nobody knows it.
     ("posthaste-fuzz", &["posthaste-core", "posthaste-http", "posthaste-signature", "posthaste-store"]),
     (
