@@ -121,7 +121,10 @@ impl Claimed {
     pub fn undeliverable(&self) -> Option<DeadLetter> {
         if self.endpoint_deleted {
             Some(DeadLetter::EndpointDeleted)
-        } else if self.endpoint.disabled && self.trigger == Trigger::Scheduled {
+        } else if self.endpoint.disabled
+            && (self.trigger == Trigger::Scheduled || self.endpoint.is_listener())
+        {
+            // Nobody can listen to one that is disabled.
             Some(DeadLetter::EndpointDisabled)
         } else if self.message.body.is_none() {
             Some(DeadLetter::ContentGone)

@@ -8,6 +8,7 @@ use posthaste_signature::Secret;
 use crate::app::Metadata;
 use crate::id::{AppId, EndpointId};
 use crate::limits::LIVE_SECRETS_MAX;
+use crate::listener;
 use crate::name::{Channel, EventTypeName, Uid};
 use crate::time::Timestamp;
 
@@ -110,6 +111,13 @@ pub struct Endpoint {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+impl Endpoint {
+    /// Whether its deliveries wait for whoever listens, and no address is dialled.
+    pub fn is_listener(&self) -> bool {
+        listener::is_listener(&self.url)
+    }
 }
 
 /// An endpoint about to be made.

@@ -1,7 +1,8 @@
 //! When an endpoint is given up on: after days without one success, or at once when it says that it is gone.
 
-use crate::attempt::{FailureKind, Outcome};
+use crate::attempt::{Attempt, FailureKind, Outcome};
 use crate::limits::FAILING_BEFORE_DISABLE;
+use crate::listener::is_listener;
 use crate::time::Timestamp;
 
 /// What an attempt means for its endpoint.
@@ -13,8 +14,16 @@ pub struct Health {
     pub disable: bool,
 }
 
-/// What `outcome` means for an endpoint that was failing since `failing_since`.
-pub fn after(outcome: &Outcome, failing_since: Option<Timestamp>, now: Timestamp) -> Health {
+/// What `attempt` means for its endpoint, which was failing since `failing_since`. A listener is somebody's program under
+/// construction: that it fails is no news, and it is never disabled for it.
+pub fn after_attempt(attempt: &Attempt, failing_since: Option<Timestamp>, now: Timestamp) -> Health {
+    if is_listener(&attempt.url) {
+        return Health { failing_since: None, disable: false };
+    }
+    after(&attempt.outcome, failing_since, now)
+}
+
+fn after(outcome: &Outcome, failing_since: Option<Timestamp>, now: Timestamp) -> Health {
     if outcome.is_success() {
         return Health { failing_since: None, disable: false };
     }
@@ -34,7 +43,9 @@ fn is_our_trouble(outcome: &Outcome) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attempt::{Failure, Reply};
+    use crate::attempt::{Failure, Reply, Timing, Trigger};
+    use crate::dice::TestDice;
+    use crate::id::{AttemptId, EndpointId, MessageId};
     use bytes::Bytes;
     use std::time::Duration;
 
@@ -65,6 +76,26 @@ mod tests {
         assert_eq!(after(&away, None, MONDAY), Health { failing_since: None, disable: false });
         let years = MONDAY.later(Duration::from_hours(20_000));
         assert_eq!(after(&away, Some(MONDAY), years), Health { failing_since: Some(MONDAY), disable: false });
+    }
+
+    #[test]
+    fn a_listener_is_never_disabled_for_failing() {
+        let dice = TestDice::seeded(1);
+        let attempt = |url: &str| Attempt {
+            id: AttemptId::fresh(MONDAY, &dice),
+            message: MessageId::fresh(MONDAY, &dice),
+            endpoint: EndpointId::fresh(MONDAY, &dice),
+            url: url.to_owned(),
+            trigger: Trigger::Scheduled,
+            started_at: MONDAY,
+            timing: Timing::default(),
+            remote: None,
+            outcome: replied(410),
+        };
+        let years = MONDAY.later(Duration::from_hours(20_000));
+        let forgiven = Health { failing_since: None, disable: false };
+        assert_eq!(after_attempt(&attempt("listener:web"), Some(MONDAY), years), forgiven);
+        assert!(after_attempt(&attempt("https://listener.example/"), Some(MONDAY), years).disable);
     }
 
     #[test]

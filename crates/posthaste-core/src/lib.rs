@@ -18,6 +18,7 @@ pub mod health;
 pub mod id;
 pub mod job;
 pub mod limits;
+pub mod listener;
 pub mod message;
 pub mod name;
 pub mod operational;

@@ -36,8 +36,12 @@ impl Thing {
 }
 
 /// What has to be owned to send to this endpoint, and how long nobody may send after a change of owner: then a limit that
-/// begins anew cannot be told from one that went on. `None`: every node may send.
+/// begins anew cannot be told from one that went on. `None`: every node may send. To a listener only the node can that it
+/// is connected to.
 pub fn thing_of(endpoint: &Endpoint) -> Option<(Thing, Duration)> {
+    if endpoint.is_listener() {
+        return None;
+    }
     match (endpoint.app_rate_per_second, endpoint.rate_per_second) {
         (Some(rate), own) => Some((Thing::App(endpoint.app), pause(own.map_or(rate, |own| own.min(rate))))),
         (None, Some(rate)) => Some((Thing::Endpoint(endpoint.id), pause(rate))),

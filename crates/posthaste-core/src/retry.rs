@@ -66,6 +66,21 @@ pub fn judge(
     Verdict::RetryAt(now.later(jittered.max(asked)))
 }
 
+/// The same for a listener. What somebody's program under construction answers is the answer: whoever wants it asked again
+/// replays it. Only what was not answered is tried again.
+pub fn judge_listener(
+    outcome: &Outcome,
+    attempts_made: u32,
+    schedule: &RetrySchedule,
+    now: Timestamp,
+    chance: f64,
+) -> Verdict {
+    match outcome {
+        Outcome::Replied(_) if !outcome.is_success() => Verdict::GiveUp(DeadLetter::Exhausted),
+        _ => judge(outcome, attempts_made, schedule, now, chance),
+    }
+}
+
 /// How long the receiver asks us to wait, by `Retry-After` with seconds or an HTTP date (RFC 9110 §10.2.3), at
 /// most [`RETRY_AFTER_MAX`]. Anything else in that header is ignored.
 pub fn retry_after(outcome: &Outcome, now: Timestamp) -> Option<Duration> {
@@ -116,6 +131,21 @@ mod tests {
             (timeout, in_secs(5)),
         ] {
             assert_eq!(after(&outcome, 1), verdict, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_listener_answers_is_the_last_word_and_what_it_does_not_is_tried_again() {
+        let refused = Outcome::Failed(Failure { kind: FailureKind::Connect, detail: String::new() });
+        for (outcome, verdict) in [
+            (replied(204, None), Verdict::Delivered),
+            (replied(500, None), Verdict::GiveUp(DeadLetter::Exhausted)),
+            (replied(410, None), Verdict::GiveUp(DeadLetter::Exhausted)),
+            (replied(503, Some("60")), Verdict::GiveUp(DeadLetter::Exhausted)),
+            (refused, in_secs(5)),
+        ] {
+            let judged = judge_listener(&outcome, 1, &RetrySchedule::default(), NOW, 0.5);
+            assert_eq!(judged, verdict, "{outcome:?}");
         }
     }
 

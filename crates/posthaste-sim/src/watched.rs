@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use posthaste_core::app::Reference;
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
+use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{EndpointId, JobId};
 use posthaste_core::job::Job;
 use posthaste_core::tenant::EnvironmentId;
@@ -156,6 +157,10 @@ struct WatchedHandOver {
 impl HandOver for WatchedHandOver {
     fn has_room(&self, endpoint: EndpointId) -> bool {
         self.engine.has_room(endpoint)
+    }
+
+    fn may_claim_for(&self, endpoint: &Endpoint) -> bool {
+        self.engine.may_claim_for(endpoint)
     }
 
     fn is_taking(&self) -> bool {

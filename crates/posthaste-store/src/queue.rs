@@ -23,6 +23,13 @@ pub trait HandOver: Send + Sync {
     /// store, unleased.
     fn has_room(&self, endpoint: EndpointId) -> bool;
 
+    /// Whether this node may claim for an endpoint now; not for a listener's that is not connected to it. What is owed to
+    /// one that is disabled or deleted ends all the same.
+    fn may_claim_for(&self, endpoint: &Endpoint) -> bool {
+        let _ = endpoint;
+        true
+    }
+
     /// Whether this node sends at all; not while it ends.
     fn is_taking(&self) -> bool {
         true
@@ -106,7 +113,7 @@ pub trait Queue: Send + Sync {
     fn hand_over_to(&self, engine: Arc<dyn HandOver>, lease: Duration);
 
     /// Claims what is due for one endpoint, oldest due first; nothing while its source is paused, or while another node
-    /// owns it.
+    /// owns it, or while the engine may not claim for it.
     ///
     /// Promise: no two callers hold a live lease on one delivery. The claim is committed before it returns.
     async fn claim(
@@ -125,7 +132,7 @@ pub trait Queue: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<EndpointId>, StoreError>;
 
-    /// When the delivery that has waited longest was due, paused ones apart; for the metric and for waking.
+    /// When the delivery that has waited longest was due, paused ones and listeners' apart; for the metric and for waking.
     async fn oldest_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Promise: attempt, new state and the endpoint's health appear together. If the lease was lost, the attempt is

@@ -242,6 +242,27 @@ pub async fn what_the_engine_has_no_room_for_waits_and_is_hinted_at(world: World
     assert_eq!(world.claims_one(endpoint).await.message.id, message);
 }
 
+pub async fn what_is_owed_to_a_listener_waits_until_somebody_listens(world: World) {
+    let app = world.app().await;
+    let (plain, listener) = (world.endpoint(app).await, world.endpoint(app).await);
+    let url = Some("listener:web".to_owned());
+    world.changes(app, listener, EndpointChange { url, ..Default::default() }).await;
+    let desk = world.desk(true);
+    let message = world.accepts(app).await;
+    assert_eq!(
+        desk.taken().iter().map(|one| one.endpoint.id).collect::<Vec<_>>(),
+        [plain],
+        "nothing of it is handed over"
+    );
+    assert_eq!(desk.due(), [(listener, world.now())]);
+    world.advance(Duration::from_secs(60));
+    assert!(world.claims(listener).await.is_empty(), "nobody listens");
+    assert_eq!(world.store.oldest_due().await.unwrap(), None, "nobody is late with it");
+    desk.listens();
+    let claimed = world.claims_one(listener).await;
+    assert_eq!((claimed.message.id, claimed.attempts_made), (message, 0));
+}
+
 pub async fn a_body_comes_back_byte_for_byte(world: World) {
     let app = world.app().await;
     let endpoint = world.endpoint(app).await;

@@ -368,6 +368,7 @@ pub fn outcome(status: u16) -> Outcome {
 #[derive(Default)]
 pub struct Desk {
     room: AtomicBool,
+    listening: AtomicBool,
     taken: Mutex<Vec<Claimed>>,
     due: Mutex<Vec<(EndpointId, Timestamp)>>,
     jobs: AtomicU64,
@@ -376,6 +377,11 @@ pub struct Desk {
 impl Desk {
     fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
         held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on somebody listens, to every listener.
+    pub fn listens(&self) {
+        self.listening.store(true, Ordering::SeqCst);
     }
 
     /// What was handed over since the last look.
@@ -395,6 +401,10 @@ impl Desk {
 }
 
 impl HandOver for Desk {
+    fn may_claim_for(&self, endpoint: &Endpoint) -> bool {
+        !endpoint.is_listener() || self.listening.load(Ordering::SeqCst)
+    }
+
     fn has_room(&self, _: EndpointId) -> bool {
         self.room.load(Ordering::SeqCst)
     }

@@ -123,7 +123,8 @@ pub(super) fn owe<'a>(work: &mut Work, entries: &'a [Entry], held: &Held) -> Vec
         let at_once = message.deliver_at.is_none() && !app.is_paused();
         for endpoint in &entry.targets {
             let sender = sender(work, held, endpoint);
-            let ours = matches!(sender, Sender::Us);
+            // What is owed to a listener goes by the queue, all of it: in order, and when somebody listens.
+            let ours = matches!(sender, Sender::Us) && !endpoint.is_listener();
             let leased_for = match &work.engine {
                 Some((engine, lasts)) if at_once && ours && engine.has_room(endpoint.id) => Some(*lasts),
                 _ => None,
@@ -149,6 +150,10 @@ pub(super) fn owe<'a>(work: &mut Work, entries: &'a [Entry], held: &Held) -> Vec
                         work.effects.told.push(Told::Due { to: Some(node), endpoint: endpoint.id });
                     }
                     _ => work.effects.due.push((endpoint.id, due)),
+                }
+                if at_once && endpoint.is_listener() {
+                    // It may be connected to another node.
+                    work.effects.told.push(Told::Due { to: None, endpoint: endpoint.id });
                 }
             }
             all.push(Owed { entry, endpoint, due, lease });

@@ -58,8 +58,10 @@ impl Queue for PostgresStore {
     }
 
     async fn oldest_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let sql =
-            format!("{OWED} SELECT min(due_at) FROM (SELECT * FROM owed LIMIT $2) AS owed WHERE {UNPAUSED}");
+        let sql = format!(
+            "{OWED} SELECT min(due_at) FROM (SELECT * FROM owed LIMIT $2) AS owed \
+             WHERE {UNPAUSED} AND {NO_LISTENERS}"
+        );
         let client = self.pool.get().await?;
         let found = query_opt(&client, &sql, &[&bytes(&EndpointId::MIN), &ENDPOINTS_LOOKED_AT]).await?;
         found.map_or(Ok(None), |row| rows::maybe_at(&row, 0))
@@ -157,6 +159,10 @@ const OWED: &str = "WITH RECURSIVE owed (endpoint, due_at) AS ( \
 /// Not of a paused source; a deleted endpoint of one is, since what it is owed ends even now.
 const UNPAUSED: &str = "NOT EXISTS (SELECT 1 FROM source s JOIN endpoint e ON e.app = s.app \
      WHERE s.paused AND e.id = owed.endpoint AND e.deleted_at IS NULL)";
+
+/// What is owed to a listener waits until somebody listens: that is no delay of ours.
+const NO_LISTENERS: &str = "NOT EXISTS (SELECT 1 FROM endpoint e \
+     WHERE e.id = owed.endpoint AND e.deleted_at IS NULL AND e.url LIKE 'listener:%')";
 
 async fn release_expired(work: &mut Work, limit: u32, now: Timestamp) -> Result<u32, StoreError> {
     let sql = "SELECT message, endpoint FROM delivery WHERE state = 1 AND lease_until <= $1 \

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::Object;
+use posthaste_core::endpoint::Endpoint;
 use posthaste_fault::{Bug, planted, point};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row, SimpleQueryMessage};
@@ -183,6 +184,11 @@ impl Work {
             asks_where: AtomicBool::new(false),
             changed_apps: false,
         })
+    }
+
+    /// Whether the engine may claim for this endpoint now.
+    pub(super) fn may_claim_for(&self, endpoint: &Endpoint) -> bool {
+        self.engine.as_ref().is_none_or(|(engine, _)| engine.may_claim_for(endpoint))
     }
 
     pub(super) async fn begin_now(&self) -> Result<(), StoreError> {

@@ -225,7 +225,10 @@ fn owe(
     let Entry { app, message, trigger, .. } = *entry;
     let at_once = message.deliver_at.is_none() && !app.is_paused();
     let leased_for = match work.engine {
-        Some((engine, lasts)) if at_once && engine.has_room(endpoint.id) => Some(*lasts),
+        // What is owed to a listener goes by the queue, all of it: in order, and when somebody listens.
+        Some((engine, lasts)) if at_once && !endpoint.is_listener() && engine.has_room(endpoint.id) => {
+            Some(*lasts)
+        }
         _ => None,
     };
     let lease = leased_for.map(|lasts| work.lease(lasts, now));

@@ -138,6 +138,7 @@ fn claim(
     let (endpoint, endpoint_deleted) = match app.endpoint(endpoint_id) {
         // What is owed to a deleted endpoint ends even now.
         Some(_) if app.is_paused() => return Ok(vec![]),
+        Some(endpoint) if !work.may_claim_for(endpoint) => return Ok(vec![]),
         Some(endpoint) => (Arc::clone(endpoint), false),
         None => {
             let rate = app.app.rate_per_second;
@@ -196,7 +197,8 @@ pub(super) fn oldest_due(conn: &Connection) -> Result<Option<Timestamp>, StoreEr
         SELECT min((SELECT min(d.due_at) FROM delivery d WHERE d.state = 0 AND d.endpoint = owed.endpoint)) \
         FROM owed WHERE owed.endpoint IS NOT NULL AND owed.endpoint NOT IN ( \
         SELECT e.id FROM source s JOIN endpoint e ON e.app = s.app AND e.deleted_at IS NULL \
-        WHERE s.paused = 1)";
+        WHERE s.paused = 1) AND NOT EXISTS (SELECT 1 FROM endpoint e WHERE e.id = owed.endpoint \
+        AND e.deleted_at IS NULL AND e.url LIKE 'listener:%')";
     Ok(conn.prepare_cached(sql)?.query_row([], |row| rows::maybe_at(row, 0))?)
 }
 

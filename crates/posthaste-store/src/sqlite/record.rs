@@ -139,7 +139,7 @@ fn judge_health(
 ) -> Result<bool, StoreError> {
     let Some(app) = work.memo.app(work.conn, work.vault, app_id)? else { return Ok(false) };
     let Some(endpoint) = app.endpoint(attempt.endpoint) else { return Ok(false) };
-    let health = health::after(&attempt.outcome, endpoint.failing_since, now);
+    let health = health::after_attempt(attempt, endpoint.failing_since, now);
     let disable = health.disable && !endpoint.disabled;
     if health.failing_since == endpoint.failing_since && !disable {
         return Ok(false);

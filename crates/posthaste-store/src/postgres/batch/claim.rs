@@ -51,7 +51,8 @@ pub(super) async fn claim(
         let endpoint = claim.command.endpoint;
         // What is owed to a deleted endpoint ends even while its source is paused.
         let goes_out = view.endpoints.get(&endpoint).is_some_and(|seen| seen.deleted || !seen.paused);
-        if !goes_out || claim.command.limit == 0 || not_ours(view, held, endpoint).is_some() {
+        let attended = view.endpoint(endpoint).is_none_or(|endpoint| work.may_claim_for(endpoint));
+        if !goes_out || !attended || claim.command.limit == 0 || not_ours(view, held, endpoint).is_some() {
             taken.insert(place, vec![]);
         } else if endpoints.insert(endpoint) {
             asked.push((place, &**claim));

@@ -48,7 +48,7 @@ pub(super) async fn judge(
                 changed: false,
                 disabled_now: false,
             });
-            let after = health::after(&attempt.outcome, one.failing_since, now);
+            let after = health::after_attempt(attempt, one.failing_since, now);
             let disable = after.disable && !one.disabled;
             one.changed |= disable || after.failing_since != one.failing_since;
             one.failing_since = after.failing_since;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use posthaste_core::delivery::{Claimed, Lease};
 use posthaste_core::dice::Dice;
+use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::EndpointId;
 use posthaste_core::time::Timestamp;
 use rusqlite::Connection;
@@ -46,6 +47,11 @@ impl Work<'_> {
     pub(in crate::sqlite) fn lease(&mut self, lasts: Duration, now: Timestamp) -> Lease {
         *self.lease_token = self.lease_token.wrapping_add(1) & i64::MAX;
         Lease { token: *self.lease_token, until: now.later(lasts) }
+    }
+
+    /// Whether the engine may claim for this endpoint now.
+    pub(in crate::sqlite) fn may_claim_for(&self, endpoint: &Endpoint) -> bool {
+        self.engine.as_ref().is_none_or(|(engine, _)| engine.may_claim_for(endpoint))
     }
 }
 
