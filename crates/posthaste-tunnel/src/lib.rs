@@ -4,3 +4,5 @@
 //! Both sides of the connection know the [frames](frame). No socket is here: whoever holds one feeds it.
 
 pub mod frame;
+pub mod listeners;
+pub mod session;

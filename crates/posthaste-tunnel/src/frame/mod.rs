@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 pub use headers::Headers;
 
-/// Bytes of a frame's line, its newline included. A listener for HTTP takes heads of 32 KiB, and a byte that is not ASCII
-/// takes two here.
-pub const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of a frame's line, its newline included. A provider's head has 32 KiB at most and an endpoint's own headers 128 KiB,
+/// and a byte that is not plain ASCII takes two here.
+pub const HEAD_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of an answer's body that a client sends; the server keeps the first part of them.
 pub const ANSWER_BODY_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of the longest frame that a server sends.
