@@ -93,7 +93,7 @@ impl Cron {
     pub fn origin(&self) -> Origin {
         let content_type = self.content_type.as_deref().unwrap_or(CONTENT_TYPE).as_bytes().to_vec();
         let headers = vec![("content-type".to_owned(), content_type)];
-        Origin { method: "POST".to_owned(), query: String::new(), headers }
+        Origin { method: "POST".to_owned(), path: String::new(), query: String::new(), headers }
     }
 
     /// The body of its messages.

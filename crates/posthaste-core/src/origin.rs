@@ -19,6 +19,9 @@ fn is_credential(name: &str) -> bool {
 pub struct Origin {
     /// The method, in capitals.
     pub method: String,
+    /// What stood behind the address of the source, as it was sent: empty, or with a slash at its beginning. Whoever listens
+    /// is told of it; to the URL of another endpoint it is not added.
+    pub path: String,
     /// What followed the `?`, as it was sent; empty if nothing did.
     pub query: String,
     /// Every header in the order it came in, repeated ones too, values byte for byte.
@@ -47,7 +50,7 @@ impl Origin {
     /// About how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
-        self.method.len() + self.query.len() + headers.sum::<usize>()
+        self.method.len() + self.path.len() + self.query.len() + headers.sum::<usize>()
     }
 }
 
@@ -75,7 +78,7 @@ mod tests {
         }
         let headers = vec![("X-Token".to_owned(), b"hush".to_vec()), ("X-A".to_owned(), b"b\xff".to_vec())];
         let query = "a=1&token=quiet&b&&api_key=x%20y".to_owned();
-        let origin = Origin { method: "POST".to_owned(), query, headers };
+        let origin = Origin { method: "POST".to_owned(), path: "/hush-path".to_owned(), query, headers };
         let shown: Vec<_> = origin.shown_headers().collect();
         assert_eq!(shown, [("X-Token", HIDDEN.into()), ("X-A", Cow::from("b\u{fffd}"))]);
         assert_eq!(origin.shown_query(), "a=1&token=(hidden)&b&&api_key=(hidden)");
@@ -85,7 +88,12 @@ mod tests {
     #[test]
     fn no_value_of_an_origin_can_be_formatted() {
         let headers = vec![("X-Gitlab-Token".to_owned(), b"hush".to_vec())];
-        let origin = Origin { method: "POST".to_owned(), query: "token=quiet".to_owned(), headers };
+        let origin = Origin {
+            method: "POST".to_owned(),
+            path: "/hush-path".to_owned(),
+            query: "token=quiet".to_owned(),
+            headers,
+        };
         let shown = format!("{origin:?}");
         assert!(shown.contains("POST") && shown.contains("X-Gitlab-Token"), "{shown}");
         assert!(!shown.contains("hush") && !shown.contains("quiet"), "{shown}");

@@ -228,7 +228,12 @@ impl Posthaste {
             id: MessageId::fresh(now, &*self.dice),
             event_type: EventTypeName::parse("push").unwrap(),
             tags: vec![],
-            origin: Origin { method: "PUT".to_owned(), query: "a=b".to_owned(), headers },
+            origin: Origin {
+                method: "PUT".to_owned(),
+                path: String::new(),
+                query: "a=b".to_owned(),
+                headers,
+            },
             body: Bytes::from_static(b"as it came"),
             dedupe: None,
         };

@@ -97,6 +97,7 @@ pub fn routed(state: ApiState) -> Routed {
 
     router.are_of(Role::Inbound, state.roles);
     router.add("/in/{door}", any(inbound::knock));
+    router.add_all_behind("/in/{door}", any(inbound::knock));
 
     router.are_of(Role::Api, state.roles);
     senders(&mut router, &state);
@@ -226,11 +227,23 @@ impl Routes {
         self.elsewhere = (!roles.has(role)).then_some(role);
     }
 
-    fn add(&mut self, path: &str, methods: MethodRouter<Shared>) {
-        let methods = match self.elsewhere {
+    fn served_here(&self, methods: MethodRouter<Shared>) -> MethodRouter<Shared> {
+        match self.elsewhere {
             Some(role) => any(async move || ApiError::misdirected(role)),
             None => methods,
-        };
+        }
+    }
+
+    /// Whatever stands behind `path`.
+    fn add_all_behind(&mut self, path: &str, methods: MethodRouter<Shared>) {
+        let methods = self.served_here(methods);
+        let path = format!("{path}/{{*rest}}");
+        self.router = std::mem::take(&mut self.router).route(&path, methods);
+        self.paths.push(path);
+    }
+
+    fn add(&mut self, path: &str, methods: MethodRouter<Shared>) {
+        let methods = self.served_here(methods);
         let router = std::mem::take(&mut self.router);
         self.router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
         self.paths.push(path.to_owned());

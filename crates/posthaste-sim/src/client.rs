@@ -128,7 +128,12 @@ impl World {
                     id,
                     event_type: name(ask.event_type),
                     tags: vec![],
-                    origin: Origin { method: "POST".to_owned(), query: String::new(), headers: vec![] },
+                    origin: Origin {
+                        method: "POST".to_owned(),
+                        path: String::new(),
+                        query: String::new(),
+                        headers: vec![],
+                    },
                     body: ask.body.clone(),
                     dedupe: ask
                         .key

@@ -210,7 +210,7 @@ impl Bench {
             id: MessageId::fresh(self.now(), &*self.dice),
             event_type: EventTypeName::parse("issues").unwrap(),
             tags: vec![],
-            origin: Origin { method: "POST".to_owned(), query: String::new(), headers },
+            origin: Origin { method: "POST".to_owned(), path: String::new(), query: String::new(), headers },
             body: Bytes::from_static(&[b'x'; 2048]),
             dedupe: Some(DedupeKey { hash: roll(&*self.dice), window: DEDUPE_WINDOW }),
         }

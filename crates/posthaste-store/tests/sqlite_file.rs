@@ -165,7 +165,12 @@ async fn what_providers_know_and_send_as_secrets_cannot_be_read_in_the_file() {
     let world = World::new(place.open()).await;
     let source = world.source().await;
     let headers = vec![("X-Gitlab-Token".to_owned(), b"a-token-in-a-header".to_vec())];
-    let origin = Origin { method: "POST".to_owned(), query: "key=a-key-in-a-query".to_owned(), headers };
+    let origin = Origin {
+        method: "POST".to_owned(),
+        path: String::new(),
+        query: "key=a-key-in-a-query".to_owned(),
+        headers,
+    };
     let new = NewReceived { origin: origin.clone(), ..world.received(&source) };
     world.store.receive(new, world.now()).await.unwrap();
     let refusal = Refusal {

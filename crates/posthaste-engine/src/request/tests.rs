@@ -64,7 +64,7 @@ fn claimed(origin: Option<Origin>, own_headers: &[(&str, &str)]) -> Claimed {
 
 fn origin(headers: &[(&str, &[u8])]) -> Origin {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
-    Origin { method: "POST".to_owned(), query: String::new(), headers }
+    Origin { method: "POST".to_owned(), path: String::new(), query: String::new(), headers }
 }
 
 fn sent(origin: Origin) -> Outbound {

@@ -62,12 +62,16 @@ pub(crate) fn out(origin: &Origin, message: &Message) -> ReceivedOut {
             Some(first) => *first = json!([first, value]),
         }
     }
+    let mut request = json!({ "method": origin.method, "query": origin.shown_query(), "headers": headers });
+    if !origin.path.is_empty() {
+        request["path"] = json!(origin.path);
+    }
     ReceivedOut {
         payload_encoding: match message.body.as_ref().map(shown) {
             Some(Shown::Text(_)) => "text",
             Some(Shown::Binary) => "base64",
             _ => "json",
         },
-        request: json!({ "method": origin.method, "query": origin.shown_query(), "headers": headers }),
+        request,
     }
 }

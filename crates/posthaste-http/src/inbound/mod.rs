@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, HeaderName, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
@@ -54,6 +54,8 @@ struct Knock {
     door: [u8; 32],
     prepared: Arc<Prepared>,
     parts: Parts,
+    /// What stands behind the door's address.
+    path: String,
     url: String,
     remote: Option<IpAddr>,
 }
@@ -77,13 +79,10 @@ impl Judged {
     }
 }
 
-pub(crate) async fn knock(
-    State(state): State<Shared>,
-    Path(door): Path<String>,
-    request: Request,
-) -> Response {
-    let Some(door) = Door::parse(&door) else { return unknown() };
-    let door = door.hash();
+pub(crate) async fn knock(State(state): State<Shared>, request: Request) -> Response {
+    let (door, path) = split(request.uri().path());
+    let Some(door) = Door::parse(door) else { return unknown() };
+    let (door, path) = (door.hash(), path.to_owned());
     let prepared = match state.doors.open(&state, door, state.clock.now()).await {
         Ok(Some(prepared)) => prepared,
         Ok(None) => return unknown(),
@@ -94,7 +93,13 @@ pub(crate) async fn knock(
     let url = format!("{}{target}", state.settings.public_url);
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let remote = client(peer, &parts.headers, &state.settings.trusted_proxies);
-    Arc::new(Knock { state, door, prepared, parts, url, remote }).answer(body).await
+    Arc::new(Knock { state, door, prepared, parts, path, url, remote }).answer(body).await
+}
+
+/// A door, and what stands behind it as it was sent: which bytes were written in percents must not be lost.
+fn split(path: &str) -> (&str, &str) {
+    let behind = path.strip_prefix("/in/").unwrap_or_default();
+    behind.split_at(behind.find('/').unwrap_or(behind.len()))
 }
 
 /// The same for every door that is none: nobody learns which ones are.
@@ -157,9 +162,9 @@ impl Knock {
         }
         let (state, now) = (&self.state, self.state.clock.now());
         let prepared = state.doors.changed(state, self.door, &self.prepared, now).await?;
-        let (parts, url) = (self.parts.clone(), self.url.clone());
+        let (parts, path, url) = (self.parts.clone(), self.path.clone(), self.url.clone());
         let state = Shared::clone(state);
-        Some(Arc::new(Self { state, door: self.door, prepared, parts, url, remote: self.remote }))
+        Some(Arc::new(Self { state, door: self.door, prepared, parts, path, url, remote: self.remote }))
     }
 
     /// Who may knock, and how often.
@@ -257,6 +262,7 @@ impl Knock {
         let headers = self.parts.headers.iter();
         Origin {
             method: self.parts.method.as_str().to_owned(),
+            path: self.path.clone(),
             query: self.parts.uri.query().unwrap_or_default().to_owned(),
             headers: headers
                 .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
@@ -342,6 +348,13 @@ fn event_type_name(said: &str) -> EventTypeName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_behind_a_door_is_kept_as_it_was_sent() {
+        assert_eq!(split("/in/abc"), ("abc", ""));
+        assert_eq!(split("/in/abc/"), ("abc", "/"));
+        assert_eq!(split("/in/abc/a%2Fb//%FF/"), ("abc", "/a%2Fb//%FF/"));
+    }
 
     #[test]
     fn a_providers_name_for_an_event_becomes_one_of_ours() {

@@ -56,6 +56,10 @@ const MESSAGE_OUT: &[(&str, Kind)] = &[
     ("request", Ref("MessageRequestOut")),
 ];
 
+/// The request that a message came in with.
+const REQUEST_OUT: &[(&str, Kind)] =
+    &[("method*", Text), ("path", Text), ("query*", Text), ("headers*", Object)];
+
 /// What may come in by a source: ours, beyond Svix's.
 const RULES: &[(&str, Kind)] = &[
     ("dedupe?", Ref("IngestDedupe")),
@@ -274,7 +278,7 @@ fn outputs() -> Vec<(&'static str, Value)> {
         ("IngestSourceOut", with(SOURCE_OUT, RULES)),
         ("IngestLogOut", object(LOG_OUT)),
         ("RotateTokenOut", object(&[("ingestUrl*", Url)])),
-        ("MessageRequestOut", object(&[("method*", Text), ("query*", Text), ("headers*", Object)])),
+        ("MessageRequestOut", object(REQUEST_OUT)),
         ("MessageOut", object(MESSAGE_OUT)),
         ("MessageAttemptOut", object(attempt)),
         ("MessageEndpointOut", with(ENDPOINT_OUT, STANDING)),

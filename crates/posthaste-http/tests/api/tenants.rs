@@ -46,6 +46,7 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("GET", "/api/v1/health", All),
     ("GET", "/api/v1/health/ping", All),
     ("any", "/in/{door}", All),
+    ("any", "/in/{door}/{*rest}", All),
     ("any", "/bin/{name}", All),
     ("POST", "/api/v1/auth/logout", Holder),
     ("GET", "/api/v1/app", Environment),

@@ -84,7 +84,7 @@ fn awkward_origin() -> Origin {
         ("X-Bytes", b"\xFF\xFE: \t|\x80"),
     ];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_vec())).into();
-    Origin { method: "PUT".to_owned(), query: "a=%20b&&c".to_owned(), headers }
+    Origin { method: "PUT".to_owned(), path: String::new(), query: "a=%20b&&c".to_owned(), headers }
 }
 
 pub async fn what_was_received_is_there_with_its_origin_and_a_delivery_for_each_endpoint(world: World) {

@@ -191,7 +191,7 @@ impl World {
             id: self.id(),
             event_type: EventTypeName::parse("push").unwrap(),
             tags: vec![],
-            origin: Origin { method: "POST".to_owned(), query: String::new(), headers },
+            origin: Origin { method: "POST".to_owned(), path: String::new(), query: String::new(), headers },
             body: Bytes::from_static(b"{\"ref\":\"main\"}"),
             dedupe: None,
         }
