@@ -7,11 +7,14 @@ use posthaste_core::attempt::{Attempt, Outcome};
 use posthaste_core::delivery::{Claimed, Verdict};
 use posthaste_core::id::{AttemptId, EndpointId};
 use posthaste_core::retry;
+use posthaste_core::time::Timestamp;
 use posthaste_fault::point;
 use posthaste_store::StoreError;
 use posthaste_store::queue::Record;
 
 use crate::Engine;
+use crate::client::Sent;
+use crate::forward;
 use crate::request;
 
 /// The first wait before a record that failed is written again; doubled each time.
@@ -33,6 +36,9 @@ pub(crate) async fn deliver(engine: &Arc<Engine>, claimed: Claimed) {
         return record(engine, &claimed, None, Verdict::GiveUp(why)).await;
     }
     let started_at = engine.clock.now();
+    if claimed.endpoint.is_listener() {
+        return forward::deliver(engine, claimed, slot).await;
+    }
     if claimed.lease.until < started_at.later(engine.settings.request_timeout) {
         // It waited too long in its lane. Somebody else may hold it before we are done: leave it to them.
         engine.metrics.let_go.inc();
@@ -42,16 +48,26 @@ pub(crate) async fn deliver(engine: &Arc<Engine>, claimed: Claimed) {
     let outbound = request::build(&claimed, started_at, engine.settings.request_timeout);
     let sent = engine.transport.send(outbound).await; // the only await here that can be slow
     slot.over(&sent.outcome);
+    conclude(engine, &claimed, sent, started_at).await;
+}
 
+/// Judges what came of an attempt, and records it.
+pub(crate) async fn conclude(
+    engine: &Arc<Engine>,
+    claimed: &Claimed,
+    sent: Sent,
+    started_at: Timestamp,
+) -> Verdict {
     engine.look_at_clock().await;
     let now = engine.clock.now();
     let attempts_made = claimed.attempts_made + 1;
     let chance = engine.dice.unit();
-    let verdict = retry::judge(&sent.outcome, attempts_made, &engine.settings.retry_schedule, now, chance);
+    let judge = if claimed.endpoint.is_listener() { retry::judge_listener } else { retry::judge };
+    let verdict = judge(&sent.outcome, attempts_made, &engine.settings.retry_schedule, now, chance);
     let attempt = Attempt {
         id: AttemptId::fresh(started_at, &*engine.dice),
         message: claimed.message.id,
-        endpoint,
+        endpoint: claimed.endpoint.id,
         url: claimed.endpoint.url.clone(),
         trigger: claimed.trigger,
         started_at,
@@ -59,14 +75,15 @@ pub(crate) async fn deliver(engine: &Arc<Engine>, claimed: Claimed) {
         remote: sent.remote,
         outcome: sent.outcome,
     };
-    engine.metrics.attempted(&claimed, &attempt, verdict, now);
-    engine.observer.attempted(&claimed, &attempt, verdict);
-    record(engine, &claimed, Some(attempt), verdict).await;
+    engine.metrics.attempted(claimed, &attempt, verdict, now);
+    engine.observer.attempted(claimed, &attempt, verdict);
+    record(engine, claimed, Some(attempt), verdict).await;
+    verdict
 }
 
 /// The place that an attempt has among those under way. It is given back whatever happens, a panic included: a lane
 /// whose places leak is a lane that sends nothing more.
-struct Slot<'a> {
+pub(crate) struct Slot<'a> {
     engine: &'a Arc<Engine>,
     endpoint: EndpointId,
     is_over: bool,
@@ -78,9 +95,16 @@ impl<'a> Slot<'a> {
     }
 
     /// The attempt was made, and the lane learns from it.
-    fn over(mut self, outcome: &Outcome) {
+    pub(crate) fn over(mut self, outcome: &Outcome) {
         self.is_over = true;
         self.engine.finished(self.endpoint, Some(outcome));
+    }
+
+    /// There was none: it goes back into its lane.
+    pub(crate) fn unsent(mut self, claimed: Claimed) {
+        self.is_over = true;
+        self.engine.lanes().unsent(claimed);
+        self.engine.pump();
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a lane to a task: starts what may start, whenever something was pushed, finished or freed.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 use posthaste_core::attempt::Outcome;
@@ -19,6 +20,10 @@ pub(crate) struct Intray(pub(crate) Weak<Engine>);
 impl HandOver for Intray {
     fn has_room(&self, endpoint: EndpointId) -> bool {
         self.0.upgrade().is_some_and(|engine| !engine.is_stopping() && engine.lanes().has_room(endpoint))
+    }
+
+    fn may_claim_for(&self, endpoint: &Endpoint) -> bool {
+        endpoint.disabled || self.0.upgrade().is_none_or(|engine| engine.has_listener(endpoint))
     }
 
     fn is_taking(&self) -> bool {
@@ -57,6 +62,11 @@ impl Engine {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether somebody is there to send to. To endpoints that are dialled, always.
+    pub(crate) fn has_listener(&self, endpoint: &Endpoint) -> bool {
+        !endpoint.is_listener() || self.listeners.is_listened_to(endpoint.id)
+    }
+
     pub(crate) fn push(self: &Arc<Self>, claimed: Vec<Claimed>) {
         let mut lanes = self.lanes();
         for one in claimed {
@@ -73,6 +83,18 @@ impl Engine {
         self.pump();
     }
 
+    /// Puts back what could not begin. What a listener is owed is claimed again only when all of it is there.
+    async fn give_up(self: Arc<Self>, stale: Vec<Claimed>) {
+        let listeners: BTreeSet<_> =
+            stale.iter().filter(|one| one.endpoint.is_listener()).map(|one| one.endpoint.id).collect();
+        self.release(stale).await;
+        for endpoint in listeners {
+            self.lanes().returned(endpoint);
+            self.refill(endpoint);
+        }
+        self.pump();
+    }
+
     /// Starts everything whose turn it is.
     pub(crate) fn pump(self: &Arc<Self>) {
         if self.is_stopping() {
@@ -82,7 +104,8 @@ impl Engine {
         let mut lanes = self.lanes();
         let parked_before = lanes.next_wake();
         let mut starting = Vec::new();
-        let may_send_to = |endpoint: &Endpoint| self.queue.may_send_to(endpoint);
+        let may_send_to =
+            |endpoint: &Endpoint| self.has_listener(endpoint) && self.queue.may_send_to(endpoint);
         while let Some(claimed) = lanes.next(now, &may_send_to) {
             starting.push(claimed);
         }
@@ -92,7 +115,7 @@ impl Engine {
         if !stale.is_empty() {
             self.metrics.let_go.inc_by(stale.len() as u64);
             let engine = Arc::clone(self);
-            self.tasks.spawn_on(async move { engine.release(stale).await }, &self.runtime);
+            self.tasks.spawn_on(async move { engine.give_up(stale).await }, &self.runtime);
         }
         if parked {
             self.changed.notify_one();

@@ -38,6 +38,8 @@ const HINTS_MAX: usize = 100_000;
 /// Claimed deliveries that wait in the lane of an endpoint in distress, for each attempt that it may have at once: what
 /// can begin before its lease is over. More would go back and forth, and take the room of others.
 const DISTRESSED_DEPTH: usize = 8;
+/// Claimed deliveries that wait in the lane of a listener, which gets one at a time: they go back when it leaves.
+const LISTENER_DEPTH: usize = 8;
 /// Idle lanes are forgotten once there are more than this.
 const LANES_KEPT: usize = 10_000;
 
@@ -58,6 +60,12 @@ struct Lane {
     missed: bool,
     /// It stands in the ring, or is parked until its rate limit lets it.
     queued: bool,
+    /// It is a listener's: one at a time, in order.
+    listener: bool,
+    /// What it held is on its way back to the store, and until it is there nothing newer may be sent.
+    returning: bool,
+    /// What the claim under way brings comes after that, and goes back too.
+    overtaken: bool,
 }
 
 impl Lane {
@@ -72,14 +80,21 @@ impl Lane {
             refilling: false,
             missed: false,
             queued: false,
+            listener: false,
+            returning: false,
+            overtaken: false,
         }
     }
 
     fn may_start(&self) -> bool {
-        !self.waiting.is_empty() && self.in_flight < self.concurrency.limit()
+        let at_once = if self.listener { 1 } else { self.concurrency.limit() };
+        !self.waiting.is_empty() && !self.returning && self.in_flight < at_once
     }
 
     fn depth_max(&self, limits: LaneLimits) -> usize {
+        if self.listener {
+            return limits.lane_depth_max.min(LISTENER_DEPTH);
+        }
         if self.concurrency.is_healthy() {
             return limits.lane_depth_max;
         }
@@ -98,6 +113,7 @@ impl Lane {
             && self.in_flight == 0
             && !self.backlog
             && !self.refilling
+            && !self.returning
             && self.rate.is_none_or(|rate| rate.is_idle(now))
     }
 }
@@ -158,6 +174,7 @@ impl Lanes {
             (Some(rate), Some(per_second)) => rate.set_rate(per_second),
             (rate, per_second) => *rate = per_second.map(RateLimit::new),
         }
+        lane.listener = claimed.endpoint.is_listener();
         lane.waiting.push_back(claimed);
         self.enqueue(endpoint);
     }
@@ -174,6 +191,10 @@ impl Lanes {
             let Some(lane) = self.by_endpoint.get_mut(&endpoint) else { continue };
             lane.queued = false;
             let needed_until = now.later(self.lease_needed);
+            if lane.listener && listener::must_return(lane, needed_until, may_send_to) {
+                listener::return_all(lane, &mut self.held_bytes, &mut self.stale);
+                continue;
+            }
             while let Some(stale) = lane.waiting.pop_front_if(|front| front.lease.until < needed_until) {
                 self.held_bytes -= weight(&stale);
                 lane.backlog = true;
@@ -183,7 +204,7 @@ impl Lanes {
                 continue;
             }
             let Some(front) = lane.waiting.front() else { continue };
-            if !may_send_to(&front.endpoint) {
+            if !lane.listener && !may_send_to(&front.endpoint) {
                 for lost in lane.waiting.drain(..) {
                     self.held_bytes -= weight(&lost);
                     self.stale.push(lost);
@@ -253,7 +274,7 @@ impl Lanes {
         let lane = self.by_endpoint.get_mut(&endpoint)?;
         let depth_max = lane.depth_max(limits);
         let room = depth_max.saturating_sub(lane.waiting.len());
-        if !lane.backlog || lane.refilling || room < depth_max / 2 {
+        if !lane.backlog || lane.refilling || lane.returning || room < depth_max / 2 {
             return None;
         }
         lane.refilling = true;
@@ -264,6 +285,7 @@ impl Lanes {
     pub(crate) fn refilled(&mut self, endpoint: EndpointId, more: bool) {
         if let Some(lane) = self.by_endpoint.get_mut(&endpoint) {
             lane.refilling = false;
+            lane.overtaken = false;
             lane.backlog = more || std::mem::take(&mut lane.missed);
         }
     }
@@ -347,5 +369,6 @@ fn weight(claimed: &Claimed) -> usize {
     claimed.message.weight()
 }
 
+mod listener;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ mod clock;
 mod cron;
 mod deliver;
 mod dispatcher;
+mod forward;
 mod jobs;
 mod lanes;
 pub mod metrics;
@@ -29,6 +30,7 @@ use posthaste_core::dice::Dice;
 use posthaste_core::retry::RetrySchedule;
 use posthaste_fault::point;
 use posthaste_store::{Queue, Sources};
+use posthaste_tunnel::listeners::Listeners;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
@@ -104,6 +106,8 @@ pub struct Parts {
     pub metrics: EngineMetrics,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
+    /// Who listens.
+    pub listeners: Arc<Listeners>,
 }
 
 /// A running engine.
@@ -117,6 +121,7 @@ pub struct Engine {
     dice: Arc<dyn Dice>,
     metrics: EngineMetrics,
     observer: Arc<dyn Observer>,
+    listeners: Arc<Listeners>,
     lanes: Mutex<Lanes>,
     /// Something changed that the waker should look at: a hint, a parked lane.
     changed: Notify,
@@ -141,6 +146,7 @@ impl Engine {
             dice: parts.dice,
             metrics: parts.metrics,
             observer: parts.observer,
+            listeners: parts.listeners,
             changed: Notify::new(),
             job_written: Notify::new(),
             claims: Semaphore::new(refill::CLAIMS_MAX),
@@ -161,6 +167,7 @@ impl Engine {
         self.spawn_loop(jobs::run);
         self.spawn_loop(retention::forget);
         self.spawn_loop(cron::run);
+        self.spawn_loop(forward::attend);
     }
 
     fn spawn_loop<F>(self: &Arc<Self>, body: impl FnOnce(Arc<Self>) -> F)

@@ -7,6 +7,7 @@ use posthaste_core::attempt::{Attempt, Outcome};
 use posthaste_core::delivery::{Claimed, DeadLetter, Verdict};
 use posthaste_core::time::Timestamp;
 use posthaste_store::Queue;
+use posthaste_tunnel::listeners::Listeners;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -38,11 +39,12 @@ pub struct EngineMetrics {
     delivery_seconds: Histogram,
     oldest_due_seconds: Gauge<f64, AtomicU64>,
     pub(crate) let_go: Counter,
+    forwarded: Family<OutcomeLabel, Counter>,
 }
 
 impl EngineMetrics {
     /// Adds the engine's metrics, and the queue's own counts, to `registry`.
-    pub fn register(registry: &mut Registry, queue: Arc<dyn Queue>) -> Self {
+    pub fn register(registry: &mut Registry, queue: Arc<dyn Queue>, listeners: Arc<Listeners>) -> Self {
         let metrics = Self::unregistered();
         registry.register("attempts", "Attempts, by what came of them", metrics.attempts.clone());
         registry.register(
@@ -73,7 +75,13 @@ impl EngineMetrics {
             "Deliveries that waited too long in a lane and went back",
             metrics.let_go.clone(),
         );
+        registry.register(
+            "listener_requests",
+            "Requests that were forwarded to listeners, by what came of them",
+            metrics.forwarded.clone(),
+        );
         registry.register_collector(Box::new(QueueCounts(queue)));
+        registry.register_collector(Box::new(ListenerCount(listeners)));
         metrics
     }
 
@@ -86,6 +94,7 @@ impl EngineMetrics {
             delivery_seconds: Histogram::new(SECONDS),
             oldest_due_seconds: Gauge::default(),
             let_go: Counter::default(),
+            forwarded: Family::default(),
         }
     }
 
@@ -100,6 +109,10 @@ impl EngineMetrics {
             Verdict::GiveUp(why) => self.dead_lettered(why),
             Verdict::Delivered | Verdict::RetryAt(_) => {}
         }
+    }
+
+    pub(crate) fn forwarded(&self, outcome: &'static str) {
+        self.forwarded.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     pub(crate) fn dead_lettered(&self, why: DeadLetter) {
@@ -163,5 +176,17 @@ impl Collector for QueueCounts {
         let unit = Some(&Unit::Seconds);
         ahead.encode(encoder.encode_descriptor("store_clock_ahead", help, unit, ahead.metric_type())?)?;
         Ok(())
+    }
+}
+
+/// Who listens, counted when somebody asks.
+#[derive(Debug)]
+struct ListenerCount(Arc<Listeners>);
+
+impl Collector for ListenerCount {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::new(i64::try_from(self.0.count()).unwrap_or(i64::MAX));
+        let help = "Connections of listeners";
+        gauge.encode(encoder.encode_descriptor("listeners", help, None, gauge.metric_type())?)
     }
 }

@@ -38,8 +38,15 @@ impl Engine {
         match self.queue.claim(endpoint, limit, self.settings.lease(), self.clock.now()).await {
             Ok(claimed) => {
                 point!("claim.committed");
-                refilling.over(claimed.len() >= room);
-                self.push(claimed);
+                let more = claimed.len() >= room;
+                let overtaken = self.lanes().take_in(endpoint, claimed, more);
+                if let Some(overtaken) = overtaken {
+                    self.release(overtaken).await;
+                    refilling.over(true);
+                } else {
+                    refilling.end();
+                }
+                self.pump();
                 self.refill(endpoint);
             }
             Err(error) => {
@@ -62,6 +69,11 @@ struct Refilling<'a> {
 }
 
 impl Refilling<'_> {
+    /// The lane knows.
+    fn end(mut self) {
+        self.is_over = true;
+    }
+
     /// `more`: the store may have more for this lane.
     fn over(mut self, more: bool) {
         self.is_over = true;

@@ -29,6 +29,7 @@ use posthaste_store::history::MessageFilter;
 use posthaste_store::page::{Order, PageRequest};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
 use posthaste_store::{Directory as _, History as _, Sources as _};
+use posthaste_tunnel::listeners::Listeners;
 use tokio::sync::watch;
 
 /// How long a test waits, in real time, for something that must happen.
@@ -106,6 +107,7 @@ impl World {
             dice: self.dice.clone(),
             metrics: EngineMetrics::unregistered(),
             observer: Arc::new(NoObserver),
+            listeners: Listeners::new(),
         };
         Engine::start(settings, parts)
     }

@@ -29,12 +29,16 @@ use posthaste_engine::{Engine, EngineSettings, HeldTimer, LaneLimits, NoObserver
 use posthaste_signature::Secret;
 use posthaste_signature::standard::{Signed, Verifier, verify};
 use posthaste_store::directory::Owner;
+use posthaste_store::history::AttemptFilter;
 use posthaste_store::intake::NewMessage;
 use posthaste_store::page::{Order, PageRequest};
 use posthaste_store::queue::NewRecover;
 use posthaste_store::source::{NewReceived, Received};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
 use posthaste_store::{Directory as _, History as _, Intake as _, Queue as _, Sources as _};
+use posthaste_tunnel::frame::{self, Failed, FailedKind, FromClient, FromServer, Got, Headers};
+use posthaste_tunnel::listeners::Listeners;
+use posthaste_tunnel::session::Session;
 use tokio::sync::{Notify, watch};
 
 /// How long a test waits, in real time, for something that must happen.
@@ -112,6 +116,7 @@ impl Transport for Receivers {
 struct Posthaste {
     store: Arc<SqliteStore>,
     receivers: Arc<Receivers>,
+    listeners: Arc<Listeners>,
     clock: HeldTimer,
     dice: Arc<TestDice>,
     environment: EnvironmentId,
@@ -146,6 +151,7 @@ impl Posthaste {
             requests: Mutex::default(),
             count: watch::Sender::new(0),
         });
+        let listeners = Listeners::new();
         let settings = EngineSettings {
             retry_schedule: RetrySchedule::new(vec![Duration::from_secs(5); 6]),
             request_timeout: Duration::from_secs(15),
@@ -160,6 +166,7 @@ impl Posthaste {
             dice: dice.clone(),
             metrics: EngineMetrics::unregistered(),
             observer: Arc::new(NoObserver),
+            listeners: listeners.clone(),
         };
         let engine = Engine::start(settings, parts);
         let environment = store.environment("default", clock.now()).await.unwrap().id;
@@ -172,7 +179,7 @@ impl Posthaste {
             metadata: std::collections::BTreeMap::default(),
         };
         store.create_app(environment, new, false, clock.now()).await.unwrap();
-        Self { store, receivers, clock, dice, environment, app, engine, dir }
+        Self { store, receivers, listeners, clock, dice, environment, app, engine, dir }
     }
 
     fn owner(&self) -> Owner {
@@ -260,6 +267,12 @@ impl Posthaste {
         };
         self.store.accept(new, now).await.unwrap();
         id
+    }
+
+    fn listens(&self, endpoint: &Endpoint) -> Session {
+        let session = self.listeners.admit(self.environment, endpoint.id).unwrap();
+        session.begin();
+        session
     }
 
     /// Waits until nothing is in flight and so many deliveries wait: what was sent is also recorded.
@@ -562,4 +575,155 @@ async fn what_is_claimed_while_the_engine_drains_is_given_back() {
         posthaste.engine.drain().await;
         assert_eq!(posthaste.store.backlog().in_flight_count, 0, "a lease was left behind");
     }
+}
+
+/// The next request that a listener gets.
+async fn gets(session: &mut Session) -> frame::Request {
+    loop {
+        match tokio::time::timeout(DEADLINE, session.next()).await.expect("nothing came") {
+            Some(FromServer::Request(request)) => return request,
+            Some(FromServer::Recorded(_)) => {}
+            other => panic!("heard {other:?}"),
+        }
+    }
+}
+
+/// Waits until an answer is written down, and says how it stands.
+async fn is_recorded(session: &mut Session) -> String {
+    match tokio::time::timeout(DEADLINE, session.next()).await.expect("nothing came") {
+        Some(FromServer::Recorded(recorded)) => recorded.status,
+        other => panic!("heard {other:?}"),
+    }
+}
+
+fn got(request: &frame::Request) -> FromClient {
+    FromClient::Got(Got { id: request.id.clone(), attempt: request.attempt })
+}
+
+fn answers(session: &Session, request: &frame::Request, status: u16) {
+    session.take(got(request)).unwrap();
+    let answer = frame::Answer {
+        id: request.id.clone(),
+        attempt: request.attempt,
+        status,
+        headers: Headers(vec![("x-local".to_owned(), Bytes::from_static(b"\xFF"))]),
+        duration_ms: 12,
+        truncated: false,
+        body: Bytes::from_static(b"thanks"),
+    };
+    session.take(FromClient::Answer(answer)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_listener_arrives_in_order_when_it_comes() {
+    let posthaste = Posthaste::start().await;
+    let endpoint = posthaste.endpoint(&posthaste.owner(), "listener:web", None).await;
+    let mut sent = Vec::new();
+    for _ in 0..30 {
+        sent.push(posthaste.accepts("a.b").await.to_string());
+        posthaste.clock.advance(Duration::from_millis(1));
+    }
+    posthaste.settles_with_waiting(30).await;
+    let mut session = posthaste.listens(&endpoint);
+    for id in &sent {
+        let request = gets(&mut session).await;
+        assert_eq!((&request.message, request.attempt), (id, 1));
+        answers(&session, &request, 200);
+    }
+    posthaste.settles_with_waiting(0).await;
+    let later = posthaste.accepts("a.b").await.to_string();
+    assert_eq!(gets(&mut session).await.message, later, "and at once what comes while it listens");
+    assert!(posthaste.receivers.requests.lock().unwrap().is_empty(), "nothing was dialled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_local_program_answers_is_the_attempt_and_the_last_word() {
+    let posthaste = Posthaste::start().await;
+    let endpoint = posthaste.endpoint(&posthaste.owner(), "listener:web", None).await;
+    let mut session = posthaste.listens(&endpoint);
+    let message = posthaste.accepts("a.b").await;
+    let request = gets(&mut session).await;
+    assert_eq!((&*request.method, &*request.body), ("POST", &br#"{"a": 1.0}"#[..]));
+    assert!(request.headers.0.iter().any(|(name, _)| name == "webhook-signature"));
+    answers(&session, &request, 418);
+    assert_eq!(is_recorded(&mut session).await, "failed");
+    assert_eq!(posthaste.state(message).await, DeliveryState::DeadLettered { why: DeadLetter::Exhausted });
+    let app = Reference::from(posthaste.app);
+    let (message, page) = (Reference::new(message.to_string()), PageRequest::first(Order::Ascending));
+    let filter = AttemptFilter::default();
+    let store = &posthaste.store;
+    let found =
+        store.attempts_of_message(posthaste.environment, &app, &message, &filter, page).await.unwrap();
+    let attempt = &found.rows[0].attempt;
+    assert_eq!(attempt.timing.total, Duration::from_millis(12));
+    let Outcome::Replied(reply) = &attempt.outcome else { panic!("{attempt:?}") };
+    assert_eq!((reply.status, &*reply.body), (418, &b"thanks"[..]));
+    assert_eq!(reply.headers, [("x-local".to_owned(), Bytes::from_static(b"\xFF"))]);
+    assert!(!posthaste.is_disabled(&endpoint).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_local_program_that_is_not_there_is_asked_again_at_its_time() {
+    let posthaste = Posthaste::start().await;
+    let endpoint = posthaste.endpoint(&posthaste.owner(), "listener:web", None).await;
+    let mut session = posthaste.listens(&endpoint);
+    posthaste.accepts("a.b").await;
+    let request = gets(&mut session).await;
+    let failed = Failed {
+        id: request.id.clone(),
+        attempt: request.attempt,
+        kind: FailedKind::Connect,
+        detail: "nothing listens on port 3000".to_owned(),
+        duration_ms: 1,
+    };
+    session.take(FromClient::Failed(failed)).unwrap();
+    assert_eq!(is_recorded(&mut session).await, "waiting");
+    posthaste.settles_with_waiting(1).await;
+    posthaste.clock.advance(Duration::from_secs(7));
+    let again = gets(&mut session).await;
+    assert_eq!((again.id, again.attempt), (request.id, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_answered_comes_first_and_as_the_same_try_to_whoever_listens_next() {
+    let posthaste = Posthaste::start().await;
+    let endpoint = posthaste.endpoint(&posthaste.owner(), "listener:web", None).await;
+    let mut sent = Vec::new();
+    for _ in 0..12 {
+        sent.push(posthaste.accepts("a.b").await.to_string());
+        posthaste.clock.advance(Duration::from_millis(1));
+    }
+    let mut session = posthaste.listens(&endpoint);
+    let request = gets(&mut session).await;
+    session.take(got(&request)).unwrap();
+    drop(session);
+    posthaste.settles_with_waiting(12).await;
+    let mut session = posthaste.listens(&endpoint);
+    let taken_over = gets(&mut session).await;
+    assert_eq!((&taken_over.id, taken_over.attempt), (&request.id, 1));
+    // Another connection takes its place while it works.
+    let mut session = posthaste.listens(&endpoint);
+    for id in &sent {
+        let request = gets(&mut session).await;
+        assert_eq!((&request.message, request.attempt), (id, 1));
+        answers(&session, &request, 204);
+    }
+    posthaste.settles_with_waiting(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_ends_gives_back_what_a_listener_has() {
+    let posthaste = Posthaste::start().await;
+    let endpoint = posthaste.endpoint(&posthaste.owner(), "listener:web", None).await;
+    let mut session = posthaste.listens(&endpoint);
+    posthaste.accepts("a.b").await;
+    let request = gets(&mut session).await;
+    session.take(got(&request)).unwrap();
+    let listeners = posthaste.listeners.clone();
+    let leaving = tokio::spawn(async move { listeners.leave().await });
+    while !matches!(session.next().await, Some(FromServer::Bye(_))) {}
+    drop(session);
+    leaving.await.unwrap();
+    posthaste.engine.drain().await;
+    assert_eq!((posthaste.store.backlog().waiting_count, posthaste.store.backlog().in_flight_count), (1, 0));
 }

@@ -7,6 +7,7 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use posthaste_core::role::Role;
 use posthaste_store::{ChangeError, StoreError};
+use posthaste_tunnel::listeners::Full;
 use serde::Serialize;
 use serde_json::json;
 
@@ -92,6 +93,16 @@ impl ApiError {
         Self::plain(StatusCode::NOT_IMPLEMENTED, "not_supported", detail)
     }
 
+    pub(crate) fn upgrade_required() -> Self {
+        let detail = "this is for listeners, who come by WebSocket: try posthaste listen";
+        Self::plain(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail)
+    }
+
+    pub(crate) fn not_a_listener() -> Self {
+        let detail = "this endpoint has an address of its own: to listen to it, set its url to listener:NAME";
+        Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "not_a_listener", detail)
+    }
+
     /// One field of the body, the query or the path.
     pub(crate) fn invalid(place: &'static str, field: &str, msg: impl Into<String>) -> Self {
         Self::Invalid(vec![Invalid::new(place, field, msg)])
@@ -130,6 +141,16 @@ impl From<StoreError> for ApiError {
             error => tracing::error!(%error, "a request could not be done"),
         }
         Self::Unavailable
+    }
+}
+
+impl From<Full> for ApiError {
+    fn from(full: Full) -> Self {
+        let status = match full {
+            Full::Environment => StatusCode::TOO_MANY_REQUESTS,
+            Full::Process | Full::Leaving => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::plain(status, "too_many_listeners", full.to_string())
     }
 }
 

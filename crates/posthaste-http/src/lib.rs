@@ -12,6 +12,7 @@ mod error;
 mod extract;
 mod idempotency;
 mod inbound;
+mod listen;
 pub mod metrics;
 mod openapi;
 mod probes;
@@ -98,6 +99,9 @@ pub fn routed(state: ApiState) -> Routed {
     router.are_of(Role::Inbound, state.roles);
     router.add("/in/{door}", any(inbound::knock));
     router.add_all_behind("/in/{door}", any(inbound::knock));
+
+    router.are_of(Role::Deliver, state.roles);
+    listeners(&mut router);
 
     router.are_of(Role::Api, state.roles);
     senders(&mut router, &state);
@@ -202,6 +206,14 @@ fn receivers(router: &mut Routes, state: &Shared) {
     router.add(&at("/headers"), get(owned::headers::<OfSource>).put(owned::put_headers::<OfSource>));
     router.add(&at("/secret"), get(owned::secret::<OfSource>));
     router.add(&at("/secret/rotate"), once(state, owned::rotate::<OfSource>));
+}
+
+/// Developers' machines, which come and ask for what is owed to a listener. Only where deliveries are sent.
+fn listeners(router: &mut Routes) {
+    let at = |whose: &str| format!("/api/posthaste/v1/{whose}/endpoint/{{endpoint}}/listen");
+    router.add(&at("app/{app}"), get(listen::of_app));
+    router.add(&at("source/{source}"), get(listen::of_owned::<OfSource>));
+    router.add(&at("operational-webhook"), get(listen::of_owned::<Operational>));
 }
 
 /// A POST whose repetition with the same idempotency key is answered from the first answer.

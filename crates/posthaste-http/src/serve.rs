@@ -12,12 +12,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::crowd::Crowd;
@@ -89,7 +88,8 @@ pub async fn serve(
     tls: Option<Arc<ServerConfig>>,
     stop: impl Future<Output = ()>,
 ) {
-    let graceful = GracefulShutdown::new();
+    // Each connection holds a receiver for as long as it is one: when there are none, all have ended.
+    let stopping = watch::Sender::new(false);
     let connections = Arc::new(Semaphore::new(limits.connections_max));
     let crowd = Arc::new(Crowd::default());
     let mut http = http1::Builder::new();
@@ -120,35 +120,36 @@ pub async fn serve(
         };
         let Some(place) = Crowd::enter(&crowd, peer.0, limits.connections_per_address_max) else { continue };
         let host = Arc::clone(&host);
-        let watcher = graceful.watcher();
+        let stopping = stopping.subscribe();
         tokio::spawn(async move {
-            host.welcome(stream, peer, watcher).await;
+            host.welcome(stream, peer, stopping).await;
             drop((permit, place));
         });
     }
     drop(listener);
-    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
+    stopping.send_replace(true);
+    if tokio::time::timeout(limits.drain, stopping.closed()).await.is_err() {
         tracing::warn!("some connections did not end in time");
     }
 }
 
 impl Host {
     /// One connection, from its first byte to its last. What breaks here is the client's, and it knows.
-    async fn welcome(&self, stream: TcpStream, peer: Peer, watcher: Watcher) {
+    async fn welcome(&self, stream: TcpStream, peer: Peer, stopping: watch::Receiver<bool>) {
         // An answer is one write: waiting for more would only delay it.
         let _ = stream.set_nodelay(true);
         let stream = Impatient::new(stream, self.limits.write_timeout);
-        let Some(tls) = &self.tls else { return self.talk(stream, peer, watcher).await };
+        let Some(tls) = &self.tls else { return self.talk(stream, peer, stopping).await };
         let handshake = tokio::time::timeout(self.limits.handshake_timeout, tls.accept(stream)).await;
         let Ok(Ok(mut stream)) = handshake else { return };
         if stream.get_ref().1.alpn_protocol().is_some_and(|protocol| protocol != HTTP) {
             let _ = stream.shutdown().await;
             return;
         }
-        self.talk(stream, peer, watcher).await;
+        self.talk(stream, peer, stopping).await;
     }
 
-    async fn talk<S>(&self, stream: S, peer: Peer, watcher: Watcher)
+    async fn talk<S>(&self, stream: S, peer: Peer, mut stopping: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -164,7 +165,15 @@ impl Host {
                 request.map(|body| InTime::new(body, limits.body_timeout, limits.body_idle_timeout));
             router.call(request).right_future()
         });
-        let _ = watcher.watch(self.http.serve_connection(TokioIo::new(stream), service)).await;
+        // What became a WebSocket goes on by itself: it counts among the listeners, and they are told when we leave.
+        let mut connection =
+            std::pin::pin!(self.http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            _ = stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
     }
 }
 

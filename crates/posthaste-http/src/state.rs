@@ -13,6 +13,7 @@ use posthaste_core::source::IpNet;
 use posthaste_core::target::TargetPolicy;
 use posthaste_core::time::Clock;
 use posthaste_store::{Directory, History, Intake, Queue, Sources};
+use posthaste_tunnel::listeners::Listeners;
 use prometheus_client::registry::Registry;
 use zeroize::Zeroizing;
 
@@ -60,6 +61,8 @@ pub struct ApiSettings {
     pub public_url: String,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How long a receiver, or a listener's local program, may take to answer.
+    pub request_timeout: Duration,
     /// Requests a second that one token may make, and as many at once.
     pub token_rate: Option<NonZeroU32>,
 }
@@ -92,6 +95,8 @@ pub struct ApiState {
     pub roles: Roles,
     /// Off while draining.
     pub ready: Arc<AtomicBool>,
+    /// Who listens on this node.
+    pub listeners: Arc<Listeners>,
     /// The built-in bin, in `posthaste dev`.
     pub bins: Option<Bins>,
 }

@@ -12,6 +12,7 @@ use posthaste_engine::metrics::EngineMetrics;
 use posthaste_engine::{Engine, EngineSettings, LaneLimits, NoObserver, Parts};
 use posthaste_store::Queue;
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore, Workers};
+use posthaste_tunnel::listeners::Listeners;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::book::SharedBook;
@@ -133,6 +134,7 @@ fn engine(store: &Arc<SqliteStore>, dice: &Arc<Stream>, around: &Surroundings) -
         dice: dice.clone(),
         metrics: EngineMetrics::unregistered(),
         observer: Arc::new(NoObserver),
+        listeners: Listeners::new(),
     };
     (Engine::start(settings, parts), clock)
 }

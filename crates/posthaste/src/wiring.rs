@@ -25,6 +25,7 @@ use posthaste_http::state::{ApiSettings, ApiState, Fetch, Lookup};
 use posthaste_store::Store;
 use posthaste_store::postgres::{PostgresOptions, PostgresStore};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
+use posthaste_tunnel::listeners::Listeners;
 use posthaste_ui::UiState;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -213,28 +214,33 @@ impl Server {
         let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
         let mut registry = Registry::with_prefix("posthaste");
         let store = self.store.clone();
-        let metrics = EngineMetrics::register(&mut registry, store.clone());
+        let listeners = Listeners::new();
+        let metrics = EngineMetrics::register(&mut registry, store.clone(), Arc::clone(&listeners));
         // Without an engine new deliveries are written unleased: whoever delivers finds them.
         let engine = if self.settings.roles.has(Role::Deliver) {
-            Some(Engine::start(self.engine_settings(), self.engine_parts(&resolver, metrics)?))
+            Some(Engine::start(self.engine_settings(), self.engine_parts(&resolver, metrics, &listeners)?))
         } else {
             None
         };
         let patience = self.settings.request_timeout + DRAIN_SLACK;
         let ready = Arc::new(AtomicBool::new(true));
         let (draining, notice) = (Arc::clone(&ready), self.settings.leave_notice);
+        let leaving = Arc::clone(&listeners);
         let stop = async move {
             stop.await;
             // Load balancers look at readiness: it goes off before the listener does, and they need a moment to see it.
             draining.store(false, Ordering::Relaxed);
             tokio::time::sleep(notice).await;
             tracing::info!("draining: a second signal aborts");
+            if tokio::time::timeout(LEAVE_PATIENCE, leaving.leave()).await.is_err() {
+                tracing::warn!("some listeners did not hear that this server stops");
+            }
         };
         let tls = self.tls.take().map(|tls| tls.start(&mut registry)).transpose()?;
         let has_pages = self.settings.roles.has(Role::Api);
         let frame_ancestors = std::mem::take(&mut self.settings.portal_frame_origins);
         let leaving = Arc::clone(&ready);
-        let (listener, state) = self.api(resolver, registry, ready)?;
+        let (listener, state) = self.api(resolver, registry, ready, listeners)?;
         let public_url = state.settings.public_url.clone();
         let mut router = posthaste_http::router(state);
         if has_pages {
@@ -266,6 +272,7 @@ impl Server {
         &self,
         resolver: &Arc<dyn Resolver>,
         metrics: EngineMetrics,
+        listeners: &Arc<Listeners>,
     ) -> Result<Parts, ConfigError> {
         let extra_roots = tls::roots("target-root-file", self.settings.target_root_file.as_deref())?;
         let settings =
@@ -278,6 +285,7 @@ impl Server {
             dice: Arc::new(SystemDice),
             metrics,
             observer: Arc::clone(&self.observer),
+            listeners: Arc::clone(listeners),
         })
     }
 
@@ -286,6 +294,7 @@ impl Server {
         resolver: Arc<dyn Resolver>,
         mut registry: Registry,
         ready: Arc<AtomicBool>,
+        listeners: Arc<Listeners>,
     ) -> anyhow::Result<(TcpListener, ApiState)> {
         let Self { settings, store, policy, bins, listener, .. } = self;
         let public_url = settings.url_at(listener.local_addr()?);
@@ -310,12 +319,14 @@ impl Server {
                 retention: settings.retention,
                 public_url,
                 trusted_proxies: settings.trusted_proxies,
+                request_timeout: settings.request_timeout,
                 token_rate: settings.token_rate,
             },
             registry: Arc::new(registry),
             metrics,
             roles: settings.roles,
             ready,
+            listeners,
             bins,
         };
         Ok((listener, state))

@@ -9,14 +9,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("posthaste-fault", &[]),
     ("posthaste-core", &["posthaste-fault", "posthaste-signature"]),
     ("posthaste-store", &["posthaste-core", "posthaste-fault"]),
-    ("posthaste-engine", &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store"]),
-    ("posthaste-http", &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store"]),
+    (
+        "posthaste-engine",
+        &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store", "posthaste-tunnel"],
+    ),
+    (
+        "posthaste-http",
+        &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store", "posthaste-tunnel"],
+    ),
     ("posthaste-tls", &["posthaste-core"]),
     ("posthaste-ui", &["posthaste-core", "posthaste-store"]),
     // What a server and a client say to each other, and who listens: known to both.
     ("posthaste-tunnel", &["posthaste-core"]),
     // Tries the others with made-up bytes; nobody knows it.
-    ("posthaste-fuzz", &["posthaste-core", "posthaste-http", "posthaste-signature", "posthaste-store"]),
+    (
+        "posthaste-fuzz",
+        &["posthaste-core", "posthaste-http", "posthaste-signature", "posthaste-store", "posthaste-tunnel"],
+    ),
     (
         "posthaste",
         &[
@@ -28,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "posthaste-store",
             "posthaste-tls",
             "posthaste-ui",
+            "posthaste-tunnel",
         ],
     ),
     // Tests of the built product: nothing knows it, and it ships with nothing.
@@ -42,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "posthaste-signature",
             "posthaste-store",
             "posthaste-trials",
+            "posthaste-tunnel",
         ],
     ),
 ];

@@ -234,3 +234,84 @@ fn what_this_node_may_not_send_to_goes_back_to_the_store_and_holds_up_nobody() {
     assert_eq!(gone, [lost.id; 3]);
     assert_eq!(lanes.next(NOW, &|_| true).map(|claimed| claimed.endpoint.id), None);
 }
+
+fn listener(seed: u64) -> Arc<Endpoint> {
+    Arc::new(Endpoint { url: "listener:web".to_owned(), ..(*endpoint(seed, None)).clone() })
+}
+
+/// The n-th delivery to `endpoint`: its lease's token says which.
+fn nth(endpoint: &Arc<Endpoint>, n: i64) -> Claimed {
+    let claimed = owed_to(endpoint);
+    Claimed { lease: Lease { token: n, ..claimed.lease }, ..claimed }
+}
+
+fn numbers(claimed: &[Claimed]) -> Vec<i64> {
+    claimed.iter().map(|one| one.lease.token).collect()
+}
+
+#[test]
+fn a_listener_gets_one_at_a_time_in_order() {
+    let endpoint = listener(1);
+    let mut lanes = lanes();
+    (0..3).for_each(|n| lanes.push(nth(&endpoint, n)));
+    for n in 0..3 {
+        let one = lanes.next(NOW, &|_| true).unwrap();
+        assert_eq!(one.lease.token, n);
+        assert!(lanes.next(NOW, &|_| true).is_none(), "the next one waits for it");
+        lanes.finished(endpoint.id, Some(&success()), NOW);
+    }
+}
+
+#[test]
+fn what_did_not_reach_a_listener_is_the_first_again() {
+    let endpoint = listener(1);
+    let mut lanes = lanes();
+    (0..2).for_each(|n| lanes.push(nth(&endpoint, n)));
+    let one = lanes.next(NOW, &|_| true).unwrap();
+    lanes.unsent(one);
+    assert_eq!(lanes.next(NOW, &|_| true).unwrap().lease.token, 0);
+    assert_eq!(lanes.in_flight(), 1);
+}
+
+#[test]
+fn when_nobody_listens_all_goes_back_and_nothing_passes_it() {
+    let endpoint = listener(1);
+    let mut lanes = lanes();
+    lanes.attend(endpoint.id, NOW);
+    assert_eq!(lanes.wants_refill(endpoint.id), Some(LISTENER_DEPTH));
+    assert!(lanes.take_in(endpoint.id, (0..8).map(|n| nth(&endpoint, n)).collect(), true).is_none());
+    for n in 0..4 {
+        assert_eq!(lanes.next(NOW, &|_| true).unwrap().lease.token, n);
+        lanes.finished(endpoint.id, Some(&success()), NOW);
+    }
+    assert_eq!(lanes.wants_refill(endpoint.id), Some(4), "a claim is under way when the listener goes");
+    assert!(lanes.next(NOW, &|_| false).is_none());
+    assert_eq!(numbers(&lanes.take_stale()), [4, 5, 6, 7]);
+    let newer = vec![nth(&endpoint, 8)];
+    let overtaken = lanes.take_in(endpoint.id, newer, false).expect("it must wait for those before it");
+    assert_eq!(numbers(&overtaken), [8]);
+    lanes.refilled(endpoint.id, true);
+    assert_eq!(lanes.wants_refill(endpoint.id), None, "they are not back yet");
+    lanes.returned(endpoint.id);
+    assert!(lanes.wants_refill(endpoint.id).is_some());
+}
+
+#[test]
+fn what_waited_too_long_behind_a_slow_listener_goes_back_with_all_behind_it() {
+    let endpoint = listener(1);
+    let mut lanes = lanes();
+    (0..3).for_each(|n| lanes.push(nth(&endpoint, n)));
+    // 60 s of lease, of which an attempt may need 45.
+    let late = NOW.later(Duration::from_secs(16));
+    assert!(lanes.next(late, &|_| true).is_none());
+    assert_eq!(numbers(&lanes.take_stale()), [0, 1, 2]);
+}
+
+#[test]
+fn what_ends_without_being_sent_needs_no_listener() {
+    let endpoint = Arc::new(Endpoint { disabled: true, ..(*listener(1)).clone() });
+    let mut lanes = lanes();
+    let manual = Claimed { trigger: Trigger::Manual, ..owed_to(&endpoint) };
+    lanes.push(manual);
+    assert!(lanes.next(NOW, &|_| false).is_some());
+}

@@ -28,6 +28,7 @@ use posthaste_store::intake::NewMessage;
 use posthaste_store::page::{Order, PageRequest};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
 use posthaste_store::{Directory as _, History as _, Intake as _, Queue as _};
+use posthaste_tunnel::listeners::Listeners;
 
 /// Any day.
 pub(crate) fn clock() -> HeldTimer {
@@ -91,6 +92,7 @@ impl Posthaste {
             dice: dice.clone(),
             metrics: EngineMetrics::unregistered(),
             observer: Arc::new(NoObserver),
+            listeners: Listeners::new(),
         };
         let engine = Engine::start(settings, parts);
         let environment = store.environment("default", clock.now()).await.unwrap().id;

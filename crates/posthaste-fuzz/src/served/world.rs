@@ -178,12 +178,14 @@ fn state(store: &Arc<SqliteStore>, clock: &Arc<TestClock>, dice: &Arc<TestDice>)
             retention: Duration::from_secs(90 * 24 * 3_600),
             public_url: "http://posthaste.example".to_owned(),
             trusted_proxies: vec!["192.0.2.0/24".parse().expect("a network")],
+            request_timeout: Duration::from_secs(15),
             token_rate: None,
         },
         registry: Arc::new(registry),
         metrics,
         roles: Roles::ALL,
         ready: Arc::new(AtomicBool::new(true)),
+        listeners: posthaste_tunnel::listeners::Listeners::new(),
         bins: None,
     }
 }

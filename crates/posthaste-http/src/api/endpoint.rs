@@ -13,6 +13,7 @@ use posthaste_core::id::EndpointId;
 use posthaste_core::limits::{
     CHANNELS_PER_ENDPOINT_MAX, DESCRIPTION_LENGTH_MAX, EVENT_TYPES_PER_ENDPOINT_MAX,
 };
+use posthaste_core::listener;
 use posthaste_core::name::{Channel, EventTypeName, Uid};
 use posthaste_core::target::{Target, judge_addresses};
 use posthaste_core::tenant::EnvironmentId;
@@ -134,9 +135,13 @@ pub(crate) fn fresh_secret(state: &ApiState) -> Answer<Secret> {
     }
 }
 
-/// Judges a URL as the engine will: its text now, and the addresses of its name as far as they are known now.
+/// Judges a URL as the engine will: its text now, and the addresses of its name as far as they are known now. That of a
+/// listener leads nowhere.
 pub(crate) async fn judge_url(state: &ApiState, url: &str) -> Answer<String> {
     let refuse = |error: &dyn std::fmt::Display| ApiError::invalid("body", "url", format!("url {error}"));
+    if let Some(named) = listener::name_of(url) {
+        return named.map(|_| url.to_owned()).map_err(|error| refuse(&error));
+    }
     let policy = &state.settings.target_policy;
     let target = Target::parse(url, policy).map_err(|error| refuse(&error))?;
     if target.literal().is_none() {

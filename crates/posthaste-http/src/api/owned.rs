@@ -89,6 +89,13 @@ where
     Ok((environment, path))
 }
 
+impl<O> One<O> {
+    /// Which it is.
+    pub(crate) fn into_place(self) -> (Shared, (EnvironmentId, Owner, Reference)) {
+        (self.state, (self.environment, self.owner, self.endpoint))
+    }
+}
+
 impl<O: Owned> FromRequestParts<Shared> for All<O> {
     type Rejection = ApiError;
 

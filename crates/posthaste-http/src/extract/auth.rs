@@ -31,6 +31,12 @@ impl Caller {
         }
     }
 
+    /// Whoever stands behind a token now, which was good when its request began; nobody, if it is not any more.
+    pub(crate) async fn again(state: &ApiState, token: &str) -> Answer<Option<Self>> {
+        let found = principal(state, token, TokenHash::of(token), state.clock.now()).await?;
+        Ok(found.map(Self))
+    }
+
     /// What tells one caller's idempotency keys from another's: what they may touch, and not their token, which may
     /// be renewed between two tries.
     pub(crate) fn as_scope(self) -> String {

@@ -27,8 +27,8 @@ const TITLE: &str = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*[^\\s\\u0
 const TOKEN: &str = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]";
 /// A header's value: printable ASCII, without blanks around it.
 const HEADER_VALUE: &str = "^([!-~]([\\t -~]*[!-~])?)?$";
-/// An absolute URL, from afar.
-const HTTP_URL: &str = "^[hH][tT][tT][pP][sS]?://[^\\u0000-\\u0020\\u007f-\\u009f\\\\/?#@]+\
+/// An absolute URL, from afar; or the name of a listener, who comes and asks.
+const HTTP_URL: &str = "^listener:[A-Za-z0-9._\\-]{1,64}$|^[hH][tT][tT][pP][sS]?://[^\\u0000-\\u0020\\u007f-\\u009f\\\\/?#@]+\
                         ([/?#][^\\u0000-\\u0020\\u007f-\\u009f\\\\]*)?$";
 /// Base64 of 24 to 75 bytes, or a private key of 32 or 64, each with its prefix.
 const SECRET: &str = "^((whsec_)?([A-Za-z0-9+/]{4}){8,24}\
@@ -150,6 +150,10 @@ fn text(kind: Kind) -> Option<Value> {
         Kind::Target => {
             let mut url = text(1, URL_LENGTH_MAX, HTTP_URL)?;
             url["format"] = json!("uri");
+            url["description"] = json!(
+                "Where to send: an https or http URL, or listener:NAME if nobody is to be called: then deliveries wait for \
+                 whoever listens (posthaste listen)."
+            );
             Some(url)
         }
         Kind::Uid => text(1, Uid::LENGTH_MAX, NAME),

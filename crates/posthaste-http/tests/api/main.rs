@@ -3,6 +3,7 @@
 
 mod cron;
 mod inbound;
+mod listen;
 mod listener;
 mod once;
 mod requests;

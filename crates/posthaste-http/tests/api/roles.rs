@@ -18,7 +18,11 @@ const EVERYWHERE: [&str; 7] = [
 ];
 
 fn role_of(path: &str) -> Role {
-    if path.starts_with("/in/") { Role::Inbound } else { Role::Api }
+    match path {
+        path if path.starts_with("/in/") => Role::Inbound,
+        path if path.ends_with("/listen") => Role::Deliver,
+        _ => Role::Api,
+    }
 }
 
 fn detail_of(role: Role) -> &'static str {
@@ -26,7 +30,8 @@ fn detail_of(role: Role) -> &'static str {
         Role::Inbound => {
             "this node does not serve the addresses of sources (role inbound): ask one that does"
         }
-        _ => "this node does not serve the API (role api): ask one that does",
+        Role::Deliver => "this node does not serve deliveries (role deliver): ask one that does",
+        Role::Api => "this node does not serve the API (role api): ask one that does",
     }
 }
 

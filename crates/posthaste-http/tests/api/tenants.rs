@@ -47,6 +47,10 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("GET", "/api/v1/health/ping", All),
     ("any", "/in/{door}", All),
     ("any", "/in/{door}/{*rest}", All),
+    // Whoever listens gets requests and answers for their receiver: as much as changing the endpoint's URL.
+    ("GET", "/api/posthaste/v1/app/{app}/endpoint/{endpoint}/listen", Writer),
+    ("GET", "/api/posthaste/v1/source/{source}/endpoint/{endpoint}/listen", Environment),
+    ("GET", "/api/posthaste/v1/operational-webhook/endpoint/{endpoint}/listen", Environment),
     ("any", "/bin/{name}", All),
     ("POST", "/api/v1/auth/logout", Holder),
     ("GET", "/api/v1/app", Environment),
@@ -189,8 +193,8 @@ impl Names {
 
     fn of_endpoint(&self, path: &str) -> &str {
         match path {
-            path if path.starts_with("/ingest") => &self.source_endpoint,
-            path if path.starts_with("/api/v1/operational") => &self.operational_endpoint,
+            path if path.starts_with("/ingest") || path.contains("/source/") => &self.source_endpoint,
+            path if path.contains("/v1/operational") => &self.operational_endpoint,
             _ => &self.endpoint,
         }
     }
@@ -278,7 +282,7 @@ impl Tenant {
     /// All that it can read of its own, as one text.
     async fn sees(&self, posthaste: &Posthaste) -> String {
         let mut all = Vec::new();
-        for ((_, path), _) in kept().filter(|(route, _)| route.0 == "GET") {
+        for ((_, path), _) in kept().filter(|(route, _)| route.0 == "GET" && !route.1.ends_with("/listen")) {
             let path = self.names.fill(path);
             let (status, answer) = posthaste.call("GET", &path, &self.token, None).await;
             assert_eq!(status, StatusCode::OK, "{path}: {answer}");
@@ -419,7 +423,7 @@ fn kept() -> impl Iterator<Item = ((&'static str, &'static str), For)> {
 
 fn names_within(path: &str) -> bool {
     let within = path.split_once("}/").is_some_and(|(_, rest)| rest.contains('{'));
-    within && !path.starts_with("/api/v1/operational")
+    within && !path.contains("/v1/operational")
 }
 
 #[tokio::test]

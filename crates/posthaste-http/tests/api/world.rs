@@ -25,6 +25,7 @@ use posthaste_http::state::{ApiSettings, ApiState, Fetch, Lookup, SignatureKind}
 use posthaste_store::Directory as _;
 use posthaste_store::directory::NewToken;
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
+use posthaste_tunnel::listeners::Listeners;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -81,6 +82,7 @@ pub(crate) struct Posthaste {
     pub(crate) router: Router,
     /// The pattern of every path that it routes.
     pub(crate) paths: Vec<String>,
+    pub(crate) listeners: Arc<Listeners>,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) dice: Arc<TestDice>,
@@ -141,6 +143,7 @@ impl Posthaste {
         let names = Arc::new(Names::default());
         let published = Arc::new(Published::default());
         let mut registry = Registry::default();
+        let listeners = Listeners::new();
         let metrics = HttpMetrics::register(&mut registry, roles);
         let state = ApiState {
             intake: store.clone(),
@@ -160,16 +163,18 @@ impl Posthaste {
                 retention: Duration::from_hours(90 * 24),
                 public_url: "http://posthaste.example".to_owned(),
                 trusted_proxies: vec!["192.0.2.0/24".parse().unwrap()],
+                request_timeout: Duration::from_secs(15),
                 token_rate,
             },
             registry: Arc::new(registry),
             metrics,
             roles,
             ready: Arc::new(AtomicBool::new(true)),
+            listeners: Arc::clone(&listeners),
             bins: Some(Bins::new()),
         };
         let posthaste_http::Routed { router, paths } = posthaste_http::routed(state);
-        Self { router, paths, store, clock, dice, names, published, dir }
+        Self { router, paths, listeners, store, clock, dice, names, published, dir }
     }
 
     pub(crate) async fn token(&self, environment: &str) -> String {
