@@ -48,6 +48,12 @@ impl HandOver for Intray {
         }
     }
 
+    fn listened_to_elsewhere(&self, endpoint: EndpointId) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.listeners.replaced(endpoint);
+        }
+    }
+
     fn job(&self) {
         if let Some(engine) = self.0.upgrade() {
             engine.job_written.notify_one();

@@ -28,6 +28,7 @@ const FORWARDED_HOST: &str = "x-forwarded-host";
 pub(crate) async fn attend(engine: Arc<Engine>) {
     loop {
         let endpoint = engine.listeners.next_joined().await;
+        engine.queue.tell_listened_to(endpoint);
         engine.lanes().attend(endpoint, engine.clock.now());
         engine.refill(endpoint);
         engine.pump();

@@ -179,4 +179,8 @@ impl HandOver for WatchedHandOver {
     fn job(&self) {
         self.engine.job();
     }
+
+    fn listened_to_elsewhere(&self, endpoint: EndpointId) {
+        self.engine.listened_to_elsewhere(endpoint);
+    }
 }

@@ -43,6 +43,11 @@ pub trait HandOver: Send + Sync {
 
     /// There is a job to run.
     fn job(&self);
+
+    /// Somebody listens to this endpoint on another node since just now. A hint, too.
+    fn listened_to_elsewhere(&self, endpoint: EndpointId) {
+        let _ = endpoint;
+    }
 }
 
 /// What is recorded of a delivery that was acted on.
@@ -147,6 +152,11 @@ pub trait Queue: Send + Sync {
     fn may_send_to(&self, endpoint: &Endpoint) -> bool {
         let _ = endpoint;
         true
+    }
+
+    /// Tells other nodes that somebody listens to this endpoint here, and no longer there; an embedded store has one node.
+    fn tell_listened_to(&self, endpoint: EndpointId) {
+        let _ = endpoint;
     }
 
     /// Gives up what this node owns: it sends no more.

@@ -144,11 +144,12 @@ impl Shared {
         match told {
             Told::Sources => self.note_source_change(),
             Told::Joined => {}
-            Told::Job | Told::Due { .. } => {
+            Told::Job | Told::Due { .. } | Told::Listens { .. } => {
                 let Some((engine, _)) = self.engine() else { return };
                 match told {
                     // It has been due since whenever.
                     Told::Due { endpoint, .. } => engine.due(*endpoint, Timestamp::EPOCH),
+                    Told::Listens { endpoint } => engine.listened_to_elsewhere(*endpoint),
                     _ => engine.job(),
                 }
             }

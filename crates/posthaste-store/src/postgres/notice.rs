@@ -18,6 +18,8 @@ const NOTICES_MAX: usize = 8;
 pub(super) enum Told {
     /// Something of this endpoint is due; `to`: its owner, or whoever takes it.
     Due { to: Option<i32>, endpoint: EndpointId },
+    /// Somebody listens to this endpoint, at whoever says so.
+    Listens { endpoint: EndpointId },
     /// There is a job.
     Job,
     /// A source changed.
@@ -30,6 +32,7 @@ pub(super) enum Told {
 #[derive(Debug, Default)]
 pub(super) struct Untold {
     due: BTreeMap<Option<i32>, BTreeSet<EndpointId>>,
+    listens: BTreeSet<EndpointId>,
     job: bool,
     sources: bool,
     joined: bool,
@@ -44,6 +47,11 @@ impl Untold {
                     endpoints.insert(endpoint);
                 }
             }
+            Told::Listens { endpoint } => {
+                if self.listens.len() < ENDPOINTS_MAX {
+                    self.listens.insert(endpoint);
+                }
+            }
             Told::Job => self.job = true,
             Told::Sources => self.sources = true,
             Told::Joined => self.joined = true,
@@ -55,23 +63,27 @@ impl Untold {
         let words = [(self.sources, "sources"), (self.job, "job"), (self.joined, "joined")];
         let mut notices: Vec<_> =
             words.iter().filter(|(is_told, _)| *is_told).map(|(_, word)| format!("{from} {word}")).collect();
+        if !self.listens.is_empty() {
+            notices.push(listed(format!("{from} listens"), &self.listens));
+        }
         for (to, endpoints) in &self.due {
             let endpoints: Vec<_> = endpoints.iter().collect();
             for some in endpoints.chunks(ENDPOINTS_MAX) {
-                let mut notice = format!("{from} due ");
-                let _ = match to {
-                    Some(to) => write!(notice, "{to}"),
-                    None => write!(notice, "*"),
-                };
-                for (n, endpoint) in some.iter().enumerate() {
-                    let _ = write!(notice, "{}{endpoint}", if n == 0 { ' ' } else { ',' });
-                }
-                notices.push(notice);
+                let to = to.map_or_else(|| "*".to_owned(), |to| to.to_string());
+                notices.push(listed(format!("{from} due {to}"), some.iter().copied()));
             }
         }
         notices.truncate(NOTICES_MAX);
         notices
     }
+}
+
+/// A notice about these endpoints.
+fn listed<'a>(mut notice: String, endpoints: impl IntoIterator<Item = &'a EndpointId>) -> String {
+    for (n, endpoint) in endpoints.into_iter().enumerate() {
+        let _ = write!(notice, "{}{endpoint}", if n == 0 { ' ' } else { ',' });
+    }
+    notice
 }
 
 /// What a node hears: who says so, and what. Nothing of what it does not understand or is not for it; anybody who may use
@@ -83,6 +95,10 @@ pub(super) fn heard(notice: &str, me: i32) -> Option<(i32, Vec<Told>)> {
         ("job", None, None) => vec![Told::Job],
         ("sources", None, None) => vec![Told::Sources],
         ("joined", None, None) => vec![Told::Joined],
+        ("listens", Some(endpoints), None) => {
+            let endpoints = endpoints.split(',').take(ENDPOINTS_MAX).filter_map(EndpointId::parse);
+            endpoints.map(|endpoint| Told::Listens { endpoint }).collect()
+        }
         ("due", Some(to), Some(endpoints)) => {
             let to = if to == "*" { None } else { Some(to.parse().ok()?) };
             let mine = to.is_none_or(|to: i32| to == me);
@@ -112,13 +128,15 @@ mod tests {
         let mut untold = Untold::default();
         let own = Told::Due { to: Some(3), endpoint: endpoints[0] };
         let anybodys = Told::Due { to: None, endpoint: endpoints[1] };
-        for told in [own.clone(), own.clone(), anybodys.clone(), Told::Job, Told::Sources, Told::Joined] {
-            untold.add(told);
+        let listens = Told::Listens { endpoint: endpoints[2] };
+        for told in [&own, &own, &anybodys, &listens, &Told::Job, &Told::Sources, &Told::Joined] {
+            untold.add(told.clone());
         }
         let notices = untold.written(7);
         let heard_by = |me| -> Vec<_> { notices.iter().flat_map(|n| heard(n, me).unwrap().1).collect() };
-        assert_eq!(heard_by(3), [Told::Sources, Told::Job, Told::Joined, anybodys.clone(), own]);
-        assert_eq!(heard_by(4), [Told::Sources, Told::Job, Told::Joined, anybodys]);
+        let by_all = [Told::Sources, Told::Job, Told::Joined, listens, anybodys];
+        assert_eq!(heard_by(3), [&by_all[..], &[own]].concat());
+        assert_eq!(heard_by(4), by_all);
     }
 
     #[test]

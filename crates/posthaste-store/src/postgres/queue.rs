@@ -15,6 +15,7 @@ use tokio_postgres::Row;
 
 use super::batch::place;
 use super::batch::{AskedClaim, AskedRecord, AskedRelease, Claim, Command};
+use super::notice::Told;
 use super::statement::{Value, bytes, execute, query, query_opt};
 use super::work::{Work, change};
 use super::{PostgresStore, jobs, owners, retention, rows};
@@ -78,6 +79,10 @@ impl Queue for PostgresStore {
 
     fn may_send_to(&self, endpoint: &Endpoint) -> bool {
         self.shared.owned.may_send_to(endpoint)
+    }
+
+    fn tell_listened_to(&self, endpoint: EndpointId) {
+        self.shared.teller.tell([Told::Listens { endpoint }]);
     }
 
     async fn let_go(&self) -> Result<(), StoreError> {
