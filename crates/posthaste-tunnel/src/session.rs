@@ -17,6 +17,8 @@ use crate::listeners::{Listeners, bye};
 
 /// Bytes a second that a connection is taken to carry at least: a long body may take so much longer to arrive.
 const BYTES_PER_SECOND_MIN: u64 = 1 << 20;
+/// The longest that it may: the lease of the request must not end meanwhile.
+const READS_FOR_MAX: Duration = Duration::from_secs(20);
 /// How much longer than the local program may take its answer is waited for: the client tells itself when it gives up.
 const ANSWER_SLACK: Duration = Duration::from_secs(2);
 /// A sign of life so recent says that the other end is there: a ping, and a little for the way.
@@ -102,6 +104,7 @@ impl Line {
     pub(crate) async fn forward(&self, request: Request, patience: Duration) -> Result<Told, Unforwarded> {
         let _turn = self.turn.lock().await;
         let reads_for = Duration::from_millis(request.body.len() as u64 * 1_000 / BYTES_PER_SECOND_MIN);
+        let reads_for = reads_for.min(READS_FOR_MAX);
         // A client says two things of a request, and a third is refused.
         let (heard, mut frames) = mpsc::channel(2);
         let (id, attempt) = (request.id.clone(), request.attempt);

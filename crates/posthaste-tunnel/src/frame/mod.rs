@@ -9,7 +9,6 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use posthaste_core::limits::RECEIVED_BODY_BYTES_MAX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +19,10 @@ pub use headers::Headers;
 pub const HEAD_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of an answer's body that a client sends; the server keeps the first part of them.
 pub const ANSWER_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of the longest body: as much as a message may be allowed to have.
+pub const BODY_BYTES_MAX: usize = 64 << 20;
 /// Bytes of the longest frame that a server sends.
-pub const FROM_SERVER_BYTES_MAX: usize = RECEIVED_BODY_BYTES_MAX as usize + HEAD_BYTES_MAX;
+pub const FROM_SERVER_BYTES_MAX: usize = BODY_BYTES_MAX + HEAD_BYTES_MAX;
 /// Bytes of the longest frame that a client sends.
 pub const FROM_CLIENT_BYTES_MAX: usize = ANSWER_BODY_BYTES_MAX + HEAD_BYTES_MAX;
 /// How often the server pings.

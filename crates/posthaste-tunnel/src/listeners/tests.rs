@@ -111,7 +111,7 @@ async fn a_program_that_is_not_there_is_told_of_and_an_answer_may_come_without_g
 
 #[tokio::test(start_paused = true)]
 async fn whoever_does_not_take_a_request_is_gone_and_a_long_body_has_longer() {
-    for (body_bytes, secs) in [(0, 5), (8 << 20, 13)] {
+    for (body_bytes, secs) in [(0, 5), (8 << 20, 13), (64 << 20, 25)] {
         let (listeners, to) = (Listeners::new(), endpoint(1));
         let mut session = listens(&listeners, to);
         let forwarded = forwards(&listeners, to, body_bytes);
