@@ -105,6 +105,8 @@ pub struct Claimed {
     pub endpoint: Arc<Endpoint>,
     /// The endpoint was deleted since: the delivery must end, not be sent.
     pub endpoint_deleted: bool,
+    /// Nobody listened for [`LISTENER_WAIT_MAX`](crate::limits::LISTENER_WAIT_MAX): it must end, likewise.
+    pub forsaken: bool,
     /// Attempts made since it was accepted or last put back by hand.
     pub attempts_made: u32,
     /// Why it is tried now.
@@ -128,6 +130,8 @@ impl Claimed {
             Some(DeadLetter::EndpointDisabled)
         } else if self.message.body.is_none() {
             Some(DeadLetter::ContentGone)
+        } else if self.forsaken {
+            Some(DeadLetter::Exhausted)
         } else {
             None
         }

@@ -54,6 +54,9 @@ pub const DELIVER_AT_MAX: Duration = Duration::from_hours(24 * 7);
 pub const PORTAL_TOKEN_LIFE_MAX: Duration = Duration::from_hours(7 * 24);
 /// How far back `recover` may reach.
 pub const RECOVER_WINDOW_MAX: Duration = Duration::from_hours(14 * 24);
+/// How long a listener's deliveries wait for it, past the time at which they were due: a laptop that never comes back
+/// keeps nothing for ever.
+pub const LISTENER_WAIT_MAX: Duration = Duration::from_hours(24);
 /// Deliveries that a job puts back in one transaction: small enough that accepts do not wait for it.
 pub const JOB_STEP_ROWS: u32 = 500;
 /// Rows that retention deletes in one transaction.

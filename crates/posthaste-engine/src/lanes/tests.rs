@@ -57,6 +57,7 @@ fn owed_to(endpoint: &Arc<Endpoint>) -> Claimed {
         message: Arc::new(message),
         endpoint: Arc::clone(endpoint),
         endpoint_deleted: false,
+        forsaken: false,
         attempts_made: 0,
         trigger: Trigger::Scheduled,
     }

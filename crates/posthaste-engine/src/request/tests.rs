@@ -57,6 +57,7 @@ fn claimed(origin: Option<Origin>, own_headers: &[(&str, &str)]) -> Claimed {
         message: Arc::new(message),
         endpoint: Arc::new(endpoint),
         endpoint_deleted: false,
+        forsaken: false,
         attempts_made: 0,
         trigger: Trigger::Scheduled,
     }

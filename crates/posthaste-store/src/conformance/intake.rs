@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use posthaste_core::app::Reference;
 use posthaste_core::attempt::Trigger;
-use posthaste_core::delivery::DeliveryState;
+use posthaste_core::delivery::{DeadLetter, DeliveryState};
 use posthaste_core::endpoint::{EndpointChange, Filter, NewEndpoint};
 use posthaste_core::id::EndpointId;
-use posthaste_core::limits::IDEMPOTENCY_WINDOW;
+use posthaste_core::limits::{IDEMPOTENCY_WINDOW, LISTENER_WAIT_MAX};
 use posthaste_core::name::{Channel, EventTypeName, Tag, Uid};
 
 use super::world::{LEASE, World};
@@ -260,7 +260,23 @@ pub async fn what_is_owed_to_a_listener_waits_until_somebody_listens(world: Worl
     assert_eq!(world.store.oldest_due().await.unwrap(), None, "nobody is late with it");
     desk.listens();
     let claimed = world.claims_one(listener).await;
-    assert_eq!((claimed.message.id, claimed.attempts_made), (message, 0));
+    assert_eq!((claimed.message.id, claimed.attempts_made, claimed.undeliverable()), (message, 0, None));
+}
+
+pub async fn what_a_listener_that_never_comes_is_owed_ends_after_a_day(world: World) {
+    let app = world.app().await;
+    let listener = world.endpoint(app).await;
+    let url = Some("listener:web".to_owned());
+    world.changes(app, listener, EndpointChange { url, ..Default::default() }).await;
+    let _desk = world.desk(true);
+    let old = world.accepts(app).await;
+    world.advance(Duration::from_secs(1));
+    world.accepts(app).await;
+    world.advance(LISTENER_WAIT_MAX.saturating_sub(Duration::from_millis(1_001)));
+    assert!(world.claims(listener).await.is_empty(), "it may still come");
+    world.advance(Duration::from_millis(1));
+    let claimed = world.claims_one(listener).await;
+    assert_eq!((claimed.message.id, claimed.undeliverable()), (old, Some(DeadLetter::Exhausted)));
 }
 
 pub async fn a_body_comes_back_byte_for_byte(world: World) {

@@ -39,6 +39,7 @@ macro_rules! for_each_promise {
                 a_scheduled_message_waits_until_its_time
                 a_new_delivery_is_handed_over_leased_if_the_engine_has_room
                 what_the_engine_has_no_room_for_waits_and_is_hinted_at
+                what_a_listener_that_never_comes_is_owed_ends_after_a_day
                 what_is_owed_to_a_listener_waits_until_somebody_listens
                 a_body_comes_back_byte_for_byte
                 a_request_that_fails_harms_no_other_of_its_batch

@@ -139,6 +139,7 @@ pub(super) fn owe<'a>(work: &mut Work, entries: &'a [Entry], held: &Held) -> Vec
                     message: Arc::clone(message),
                     endpoint: Arc::clone(endpoint),
                     endpoint_deleted: false,
+                    forsaken: false,
                     attempts_made: 0,
                     trigger: *trigger,
                 });

@@ -254,6 +254,7 @@ fn owe(
                 message: Arc::clone(message),
                 endpoint: Arc::clone(endpoint),
                 endpoint_deleted: false,
+                forsaken: false,
                 attempts_made: 0,
                 trigger,
             });

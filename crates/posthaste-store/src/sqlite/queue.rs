@@ -10,6 +10,7 @@ use posthaste_core::attempt::Trigger;
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
 use posthaste_core::id::{AppId, EndpointId, JobId, MessageId};
 use posthaste_core::job::Job;
+use posthaste_core::limits::LISTENER_WAIT_MAX;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_fault::{Bug, planted, point};
@@ -130,7 +131,8 @@ fn claim(
     lasts: Duration,
     now: Timestamp,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let due = due_of(work, endpoint_id, limit, now)?;
+    let mut due = due_of(work, endpoint_id, limit, now)?;
+    let mut forsaken = false;
     let Some((_, app_id, ..)) = due.first() else { return Ok(vec![]) };
     let Some(app) = work.memo.app(work.conn, work.vault, *app_id)? else {
         return Err(rows::corrupt("delivery", format!("{endpoint_id} has no app")));
@@ -138,8 +140,14 @@ fn claim(
     let (endpoint, endpoint_deleted) = match app.endpoint(endpoint_id) {
         // What is owed to a deleted endpoint ends even now.
         Some(_) if app.is_paused() => return Ok(vec![]),
-        Some(endpoint) if !work.may_claim_for(endpoint) => return Ok(vec![]),
-        Some(endpoint) => (Arc::clone(endpoint), false),
+        Some(endpoint) => {
+            if !work.may_claim_for(endpoint) {
+                // Nobody listens: all that may go out is what waited too long for that.
+                due = due_of(work, endpoint_id, limit, now.earlier(LISTENER_WAIT_MAX))?;
+                forsaken = true;
+            }
+            (Arc::clone(endpoint), false)
+        }
         None => {
             let rate = app.app.rate_per_second;
             let read = rows::read_endpoint(work.conn, work.vault, endpoint_id, rate)?;
@@ -165,6 +173,7 @@ fn claim(
             message: Arc::new(message),
             endpoint: Arc::clone(&endpoint),
             endpoint_deleted,
+            forsaken,
             attempts_made,
             trigger: if manual { Trigger::Manual } else { Trigger::Scheduled },
         });

@@ -9,6 +9,7 @@ use posthaste_core::attempt::Trigger;
 use posthaste_core::delivery::{Claimed, Lease};
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{AppId, EndpointId, MessageId, MessageKind};
+use posthaste_core::limits::LISTENER_WAIT_MAX;
 use posthaste_core::message::Message;
 use posthaste_core::owner::thing_of;
 use posthaste_core::tenant::EnvironmentId;
@@ -46,15 +47,18 @@ pub(super) async fn claim(
 ) -> Result<Taken, StoreError> {
     let mut taken = Taken::new();
     let mut asked = Vec::with_capacity(claims.len());
-    let mut endpoints = HashSet::new();
+    let (mut endpoints, mut forsaken) = (HashSet::new(), HashSet::new());
     for (place, claim) in claims.iter().enumerate() {
         let endpoint = claim.command.endpoint;
         // What is owed to a deleted endpoint ends even while its source is paused.
         let goes_out = view.endpoints.get(&endpoint).is_some_and(|seen| seen.deleted || !seen.paused);
-        let attended = view.endpoint(endpoint).is_none_or(|endpoint| work.may_claim_for(endpoint));
-        if !goes_out || !attended || claim.command.limit == 0 || not_ours(view, held, endpoint).is_some() {
+        if !goes_out || claim.command.limit == 0 || not_ours(view, held, endpoint).is_some() {
             taken.insert(place, vec![]);
         } else if endpoints.insert(endpoint) {
+            // Asked once: somebody may come or go at any moment.
+            if view.endpoint(endpoint).is_some_and(|endpoint| !work.may_claim_for(endpoint)) {
+                forsaken.insert(endpoint);
+            }
             asked.push((place, &**claim));
         }
     }
@@ -67,14 +71,15 @@ pub(super) async fn claim(
     for (place, _) in &asked {
         taken.insert(*place, vec![]);
     }
-    for found in due(work, &asked).await? {
+    for found in due(work, &asked, &forsaken).await? {
         let Some((place, claim)) = asked.get(found.number) else { continue };
         let to = match targets.get(place) {
             Some(to) => to.clone(),
             None => target(work, claim.command.endpoint, view).await?,
         };
         targets.insert(*place, to.clone());
-        taken.entry(*place).or_default().push(found.claimed(to));
+        let forsaken = forsaken.contains(&claim.command.endpoint);
+        taken.entry(*place).or_default().push(Claimed { forsaken, ..found.claimed(to) });
     }
     Ok(taken)
 }
@@ -120,6 +125,7 @@ impl Found {
             message: self.message,
             endpoint: target.endpoint,
             endpoint_deleted: target.deleted,
+            forsaken: false,
             attempts_made: self.attempts_made,
             trigger: self.trigger,
         }
@@ -142,17 +148,26 @@ const DUE: &str = "WITH due AS MATERIALIZED ( \
 static DUE_UNLOCKED: LazyLock<String> = LazyLock::new(|| DUE.replace("FOR UPDATE SKIP LOCKED", ""));
 
 /// Takes what is due, oldest first.
-async fn due(work: &Work, asked: &[(usize, &AskedClaim)]) -> Result<Vec<Found>, StoreError> {
+async fn due(
+    work: &Work,
+    asked: &[(usize, &AskedClaim)],
+    forsaken: &HashSet<EndpointId>,
+) -> Result<Vec<Found>, StoreError> {
     let commands = || asked.iter().map(|(_, claim)| &claim.command);
     let rooms: Vec<i64> = commands().map(|claim| i64::from(claim.limit)).collect();
     // In the row by PostgreSQL's clock, for the engine by ours.
     let ours = |claim: &AskedClaim| claim.now.later(claim.command.lease);
     let until = asked.iter().map(|(_, claim)| work.shared.clock.moved(ours(claim), claim.now));
+    // Where nobody listens, only what waited too long for that.
+    let before = |claim: &AskedClaim| {
+        let is_forsaken = forsaken.contains(&claim.command.endpoint);
+        if is_forsaken { claim.now.earlier(LISTENER_WAIT_MAX) } else { claim.now }
+    };
     let first_token = work.shared.lease_tokens(rooms.iter().sum::<i64>() + 1);
     let values: [&dyn Value; 5] = [
         &commands().map(|claim| bytes(&claim.endpoint)).collect::<Vec<_>>(),
         &rooms,
-        &asked.iter().map(|(_, claim)| claim.now.as_micros()).collect::<Vec<_>>(),
+        &asked.iter().map(|(_, claim)| before(claim).as_micros()).collect::<Vec<_>>(),
         &until.collect::<Vec<_>>(),
         &first_token,
     ];
