@@ -5,6 +5,7 @@ pub(crate) mod daily;
 pub(crate) mod exit_codes;
 pub(crate) mod groups;
 pub(crate) mod laptop;
+pub(crate) mod listen;
 pub(crate) mod noun;
 pub(crate) mod server;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use laptop::{SendArgs, SignArgs, TriggerArgs, VerifyArgs};
+use listen::ListenArgs;
 
 /// Sends, receives and explains webhooks: one binary, one file of data.
 #[derive(Debug, Parser)]
@@ -26,6 +28,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Everything on this machine, nothing to configure: a server, a receiver and a first signed webhook
     Dev(DevArgs),
+    /// Forward requests of a server to a program on this machine: in order, byte for byte, with its answers shown
+    Listen(Box<ListenArgs>),
     /// Send an event of a provider as it would come, rightly signed; exit 9 if the receiver says anything but 2xx
     Trigger(TriggerArgs),
     /// Send any payload, signed by any scheme; exit 9 if the receiver says anything but 2xx

@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod judged;
 mod laptop;
+mod listen;
 mod shutdown;
 mod staged;
 mod system;

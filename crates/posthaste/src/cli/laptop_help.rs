@@ -17,6 +17,7 @@ fn help_is_what_was_agreed() {
         ("sign", include_str!("../../fixtures/help/sign.txt")),
         ("trigger", include_str!("../../fixtures/help/trigger.txt")),
         ("send", include_str!("../../fixtures/help/send.txt")),
+        ("listen", include_str!("../../fixtures/help/listen.txt")),
     ] {
         let said = help(name);
         assert_eq!(said, agreed, "crates/posthaste/fixtures/help/{name}.txt");

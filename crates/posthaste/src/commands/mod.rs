@@ -7,6 +7,7 @@ mod dev;
 mod export;
 mod healthcheck;
 mod import;
+mod listen;
 mod manual;
 mod migrate;
 mod noun;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             wiring::runtime()?.block_on(serve::serve(settings))
         }
         Command::Dev(args) => wiring::runtime()?.block_on(dev::dev(args)),
+        Command::Listen(args) => Ok(listen::listen(&args)),
         Command::Trigger(args) => Ok(trigger::trigger(&args)),
         Command::Send(args) => Ok(send::send(&args)),
         Command::Sign(args) => Ok(sign::sign(&args)),

@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use raw::{Origin, Raw};
 pub(crate) use tls::{Acme, Tls};
+pub(crate) use value::duration;
 
 use crate::cli::SettingArgs;
 
@@ -228,7 +229,7 @@ impl Settings {
             main_secret,
             jwt_secret: raw.secret("jwt-secret")?,
             default_signature: raw.parse("default-signature", value::signature)?,
-            retention: raw.parse("retention", value::duration)?,
+            retention: raw.parse("retention", duration)?,
             public_url: raw.get("public-url").map(str::to_owned),
             trusted_proxies: raw.parse("trusted-proxies", value::networks)?,
             portal_frame_origins: raw.parse("portal-frame-origins", value::origins)?,

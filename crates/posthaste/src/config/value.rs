@@ -18,7 +18,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// `250ms`, `5s`, `5m`, `2h`, `90d`; a bare number is refused, since nobody knows its unit.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

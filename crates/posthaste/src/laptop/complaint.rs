@@ -92,6 +92,16 @@ impl Complaint {
     ) -> Self {
         Self { code: UNREACHABLE, what: what.into(), why: why.to_string(), next: next.into() }
     }
+
+    /// What happened, in a sentence.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Why, in the words of whoever said no.
+    pub(crate) fn why(&self) -> &str {
+        &self.why
+    }
 }
 
 impl fmt::Display for Complaint {

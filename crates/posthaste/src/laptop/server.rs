@@ -218,7 +218,7 @@ fn left(path: &Path) -> Option<String> {
 }
 
 /// What the API said no with, in its own words.
-fn refused(method: &Method, path: &str, answer: &Answer) -> Complaint {
+pub(crate) fn refused(method: &Method, path: &str, answer: &Answer) -> Complaint {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let why = match &body["detail"] {
         Value::String(text) => text.clone(),
