@@ -23,6 +23,7 @@ pub(crate) mod state;
 pub(crate) mod tally;
 pub(crate) mod target;
 pub(crate) mod usual;
+mod view;
 mod watch;
 pub(crate) mod wire;
 mod worker;
