@@ -1,12 +1,14 @@
 //! The rules of Posthaste: values and decisions, without I/O, clock or dice.
 //!
 //! Time and chance are arguments here. Modules stand in the order in which data meets them: who asks
-//! (`tenant`, `token`), what happened (`message`), came in (`source`, `origin`) or was due (`cron`, `schedule`), who wants
+//! (`tenant`, `token`), what happened (`message`), came in (`source`, `bin`, `answer`, `origin`) or was due (`cron`, `schedule`), who wants
 //! it (`endpoint`, `fanout`), what is owed (`delivery`), by which node (`owner`, `role`), what was tried (`attempt`) and
 //! what follows from it (`retry`, `health`, `operational`).
 
+pub mod answer;
 pub mod app;
 pub mod attempt;
+pub mod bin;
 pub mod cron;
 pub mod day;
 pub mod delivery;

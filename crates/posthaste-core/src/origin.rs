@@ -9,7 +9,8 @@ const HIDDEN: &str = "(hidden)";
 const CREDENTIALS: [&str; 8] =
     ["authorization", "cookie", "token", "secret", "password", "passwd", "api-key", "apikey"];
 
-fn is_credential(name: &str) -> bool {
+/// Whether a header or parameter of this name carries one.
+pub fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('_', "-");
     CREDENTIALS.iter().any(|part| name.contains(part))
 }

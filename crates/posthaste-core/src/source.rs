@@ -10,6 +10,7 @@ pub use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+pub use crate::answer::Answer;
 use crate::app::Metadata;
 use crate::dice::{Dice, roll};
 use crate::id::{AppId, RefusalId, SourceId};
@@ -20,6 +21,8 @@ use crate::time::Timestamp;
 
 /// Letters in a door: 32 digits in base 62 are 190 bits, which nobody guesses.
 pub const DOOR_LETTERS: usize = 32;
+/// Stands for every method there is, in a source's [`Rules`].
+pub const ANY_METHOD: &str = "*";
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// One inbound door, and the app that owns what comes in by it.
@@ -131,6 +134,8 @@ pub struct Rules {
     pub schema: Option<Schema>,
     /// What the provider is told when a request was taken.
     pub answer: Answer,
+    /// How long a request is kept; `None`: as long as everything else.
+    pub keep: Option<Duration>,
 }
 
 impl Default for Rules {
@@ -143,7 +148,15 @@ impl Default for Rules {
             methods: vec!["POST".to_owned()],
             schema: None,
             answer: Answer::default(),
+            keep: None,
         }
+    }
+}
+
+impl Rules {
+    /// Whether requests of this method are taken.
+    pub fn takes(&self, method: &str) -> bool {
+        self.methods.iter().any(|taken| taken == method || taken == ANY_METHOD)
     }
 }
 
@@ -194,25 +207,6 @@ pub enum OnMismatch {
     Reject,
     /// It is taken, and marked.
     Flag,
-}
-
-/// What a provider is told when a request was taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The status code.
-    pub status: u16,
-    /// Headers.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: String,
-    /// How long the answer is held back.
-    pub delay: Duration,
-}
-
-impl Default for Answer {
-    fn default() -> Self {
-        Self { status: 200, headers: Vec::new(), body: String::new(), delay: Duration::ZERO }
-    }
 }
 
 /// A source about to be made.

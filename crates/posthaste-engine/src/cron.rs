@@ -98,6 +98,7 @@ fn owed(
         tags: vec![],
         origin: cron.origin(),
         body: cron.body(),
+        expunge_at: None,
         dedupe: Some(DedupeKey { hash: cron::key(instant), window: DEDUPE_WINDOW }),
     };
     due.instants.into_iter().map(message).collect()

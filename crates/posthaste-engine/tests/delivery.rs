@@ -242,6 +242,7 @@ impl Posthaste {
                 headers,
             },
             body: Bytes::from_static(b"as it came"),
+            expunge_at: None,
             dedupe: None,
         };
         assert!(matches!(self.store.receive(new, now).await.unwrap(), Received::New { .. }));

@@ -197,6 +197,8 @@ fn receivers(router: &mut Routes, state: &Shared) {
     );
     router.add(&at("/token/rotate"), once(state, ingest::source::rotate_token));
     router.add(&at("/log"), get(ingest::log::list));
+    router.add(&at("/request"), get(ingest::request::list).delete(ingest::request::clear));
+    router.add(&at("/request/{request}"), get(ingest::request::get));
     router.add(&at("/dashboard"), once(state, ingest::source::dashboard));
     router.add(&at("/endpoint"), get(owned::list::<OfSource>).merge(once(state, owned::create::<OfSource>)));
     let one = "/ingest/api/v1/source/{source}/endpoint/{endpoint}";

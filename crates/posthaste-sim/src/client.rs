@@ -135,6 +135,7 @@ impl World {
                         headers: vec![],
                     },
                     body: ask.body.clone(),
+                    expunge_at: None,
                     dedupe: ask
                         .key
                         .as_deref()

@@ -212,6 +212,7 @@ impl Bench {
             tags: vec![],
             origin: Origin { method: "POST".to_owned(), path: String::new(), query: String::new(), headers },
             body: Bytes::from_static(&[b'x'; 2048]),
+            expunge_at: None,
             dedupe: Some(DedupeKey { hash: roll(&*self.dice), window: DEDUPE_WINDOW }),
         }
     }

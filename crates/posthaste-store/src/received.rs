@@ -16,6 +16,7 @@ pub(crate) struct Ready {
     pub(crate) environment: EnvironmentId,
     pub(crate) message: Arc<Message>,
     pub(crate) sealed_origin: Vec<u8>,
+    pub(crate) expunge_at: Option<Timestamp>,
     pub(crate) key: Option<Key>,
 }
 
@@ -53,6 +54,7 @@ impl Ready {
             environment: new.environment,
             message: Arc::new(message),
             sealed_origin,
+            expunge_at: new.expunge_at,
             key: new.dedupe.map(|key| Key::new(new.source, &key, now)),
         }
     }

@@ -34,6 +34,8 @@ pub struct NewReceived {
     pub origin: Origin,
     /// The body, byte for byte.
     pub body: Bytes,
+    /// When body and origin go, if before everything else.
+    pub expunge_at: Option<Timestamp>,
     /// Makes a repetition known as one; `None`: it is new whatever it holds.
     pub dedupe: Option<DedupeKey>,
 }

@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use posthaste_core::app::Reference;
+use posthaste_core::id::AppId;
 use posthaste_core::tenant::{EnvironmentId, Principal, Scope};
 use posthaste_core::time::Timestamp;
 use posthaste_core::token::TokenHash;
@@ -35,6 +36,14 @@ impl Caller {
     pub(crate) async fn again(state: &ApiState, token: &str) -> Answer<Option<Self>> {
         let found = principal(state, token, TokenHash::of(token), state.clock.now()).await?;
         Ok(found.map(Self))
+    }
+
+    /// The environment, and the one app of it that the caller may touch, if there is such a limit.
+    pub(crate) fn environment_and_app(self) -> (EnvironmentId, Option<AppId>) {
+        match self.0.scope {
+            Scope::Environment => (self.0.environment, None),
+            Scope::App { app, .. } => (self.0.environment, Some(app)),
+        }
     }
 
     /// What tells one caller's idempotency keys from another's: what they may touch, and not their token, which may

@@ -188,3 +188,11 @@ impl<T> ListOut<T> {
         Self { data: page.rows.into_iter().map(out).collect(), iterator, prev_iterator, done: page.done }
     }
 }
+
+impl<T> ListOut<Option<T>> {
+    /// Without the rows of which there is nothing to show.
+    pub(crate) fn compact(self) -> ListOut<T> {
+        let Self { data, iterator, prev_iterator, done } = self;
+        ListOut { data: data.into_iter().flatten().collect(), iterator, prev_iterator, done }
+    }
+}

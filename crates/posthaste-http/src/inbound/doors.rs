@@ -1,9 +1,11 @@
 //! Sources as the door needs them: read from the store, prepared once, and kept for a moment.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use posthaste_core::bin;
 use posthaste_core::cron;
 use posthaste_core::source::{OnMismatch, Source};
 use posthaste_core::tenant::EnvironmentId;
@@ -41,6 +43,8 @@ pub(crate) struct Prepared {
     second_looks: Throttle,
     pub(crate) published: Published,
     pub(crate) under_way: UnderWay,
+    /// How many requests got the source's own answer, by this node and since the source was changed.
+    pub(crate) answered: AtomicU64,
 }
 
 impl Prepared {
@@ -48,7 +52,8 @@ impl Prepared {
     /// is never left out, or it would let in what it kept out.
     fn new(environment: EnvironmentId, source: Source) -> Result<Self, String> {
         let config = ProviderConfig::read_back(&source.config)?;
-        let receiver = config.receiver(&source.provider).map_err(|error| error.to_string())?;
+        let receiver =
+            config.receiver(bin::scheme_of(&source.provider)).map_err(|error| error.to_string())?;
         let schema = match &source.rules.schema {
             Some(schema) => Some((schema::compile(&schema.document)?, schema.on_mismatch)),
             None => None,
@@ -65,6 +70,7 @@ impl Prepared {
             source,
             published: Published::default(),
             under_way: UnderWay::default(),
+            answered: AtomicU64::new(0),
         })
     }
 }

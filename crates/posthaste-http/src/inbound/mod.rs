@@ -15,6 +15,7 @@ mod verify;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -23,6 +24,8 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use posthaste_core::answer::{self as rules, may_have_body};
+use posthaste_core::bin;
 use posthaste_core::id::MessageId;
 use posthaste_core::name::{EventTypeName, Tag};
 use posthaste_core::origin::Origin;
@@ -145,7 +148,10 @@ impl Knock {
     }
 
     async fn judge(self: &Arc<Self>, body: &Bytes) -> Judged {
-        if let Some(outcome) = self.shake(body).await {
+        // A bin answers as it was told to, whatever is asked of it.
+        if self.prepared.source.provider != bin::PROVIDER
+            && let Some(outcome) = self.shake(body).await
+        {
             return outcome.map_or_else(Judged::Refused, |answer| Judged::Answered(response(answer)));
         }
         if let Some(response) = self.other_method() {
@@ -185,11 +191,11 @@ impl Knock {
 
     /// A kind word for a person, or what methods there are; `None`: it is one of those.
     fn other_method(&self) -> Option<Response> {
-        let methods = &self.prepared.source.rules.methods;
-        if methods.iter().any(|method| method == self.parts.method.as_str()) {
+        let rules = &self.prepared.source.rules;
+        if rules.takes(self.parts.method.as_str()) {
             return None;
         }
-        let methods = methods.join(", ");
+        let methods = rules.methods.join(", ");
         if matches!(self.parts.method, Method::GET | Method::HEAD) {
             return Some(page(&methods));
         }
@@ -245,14 +251,17 @@ impl Knock {
         let Prepared { environment, source, receiver, .. } = &*self.prepared;
         let said = receiver.event_type(&request, verified);
         let said = said.as_deref().unwrap_or_default();
+        let now = self.state.clock.now();
+        let keep = source.rules.keep.filter(|keep| *keep < self.state.settings.retention);
         Ok(NewReceived {
             source: source.id,
             app: source.app,
             environment: *environment,
-            id: MessageId::fresh(self.state.clock.now(), &*self.state.dice),
+            id: MessageId::fresh(now, &*self.state.dice),
             event_type: event_type_name(said),
             tags,
             origin: self.origin(),
+            expunge_at: keep.map(|keep| now.later(keep)),
             dedupe: dedupe::key(&source.rules.dedupe, receiver, &request, verified, said),
             body: body.clone(),
         })
@@ -273,18 +282,11 @@ impl Knock {
     /// The source's own answer, or what its provider wants to hear.
     fn delivered(&self, body: &Bytes, message: MessageId) -> Response {
         let own = &self.prepared.source.rules.answer;
-        let is_own = own.status != 200 || !own.headers.is_empty() || !own.body.is_empty();
-        let mut answered = if is_own {
-            let mut response = own.body.clone().into_response();
-            *response.status_mut() = StatusCode::from_u16(own.status).unwrap_or(StatusCode::OK);
-            for (name, value) in &own.headers {
-                if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
-                    response.headers_mut().insert(name, value);
-                }
-            }
-            response
-        } else {
+        let mut answered = if own.is_usual() {
             response(self.prepared.receiver.delivered(&self.request(body)))
+        } else {
+            let before = self.prepared.answered.fetch_add(1, Ordering::Relaxed);
+            own_answer(own, own.status_of(before, self.state.dice.unit()))
         };
         if let Ok(id) = HeaderValue::try_from(message.to_string()) {
             answered.headers_mut().insert(MESSAGE, id);
@@ -309,6 +311,19 @@ impl Knock {
         }
         refused.into_response()
     }
+}
+
+/// What the source was told to say, with this status.
+fn own_answer(own: &rules::Answer, status: u16) -> Response {
+    let body = if may_have_body(status) { own.body.clone() } else { String::new() };
+    let mut response = body.into_response();
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    for (name, value) in &own.headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 /// An answer of the library as one of ours.

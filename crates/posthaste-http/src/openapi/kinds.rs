@@ -3,6 +3,7 @@
 //! What a pattern cannot say is left to the readers: whether a URL may be called, an instant lies in a range that moves
 //! with the clock, a text is a network or a cron expression, or two fields go together.
 
+use posthaste_core::bin::{KEEP_MAX, KEEP_MIN};
 use posthaste_core::limits::{
     ANSWER_DELAY_MAX, APP_NAME_LENGTH_MAX, DEDUPE_WINDOW_MAX, DESCRIPTION_LENGTH_MAX,
     EVENT_TYPES_PER_ENDPOINT_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_PER_ENDPOINT_MAX,
@@ -94,6 +95,8 @@ pub(super) enum Kind {
     DedupeBy,
     Networks,
     Methods,
+    /// Status codes, one after the other.
+    Statuses,
     Ref(&'static str),
     /// A list of another shape.
     ListOf(&'static str),
@@ -107,6 +110,9 @@ pub(super) const DELAY_MS: Kind = Kind::Whole(0, ANSWER_DELAY_MAX.as_secs() * 1_
 pub(super) const WINDOW_SECS: Kind = Kind::Whole(1, DEDUPE_WINDOW_MAX.as_secs());
 /// Bytes of a body that a source takes.
 pub(super) const BODY_BYTES: Kind = Kind::Whole(1, RECEIVED_BODY_BYTES_MAX as u64);
+
+/// How long a source keeps its requests.
+pub(super) const KEEP_SECS: Kind = Kind::Whole(KEEP_MIN.as_secs(), KEEP_MAX.as_secs());
 
 /// The schema of a kind.
 pub(super) fn schema(kind: Kind) -> Value {
@@ -193,6 +199,9 @@ fn list(kind: Kind) -> Value {
         Kind::Labels => list(Kind::Label, 0, FLAGS_MAX),
         Kind::HeaderNames => list(Kind::Text, 0, HEADERS_PER_ENDPOINT_MAX),
         Kind::Methods => list(Kind::Words(&METHODS), 1, METHODS.len()),
+        Kind::Statuses => {
+            json!({ "type": "array", "items": schema(Kind::Whole(200, 599)), "maxItems": answer::SEQUENCE_MAX })
+        }
         Kind::Networks => {
             let network = json!({ "type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]{1,3})?$" });
             json!({ "type": "array", "items": network, "maxItems": NETWORKS_MAX })

@@ -31,6 +31,7 @@ pub(super) const ERRORS: &[u16] = &[400, 401, 403, 404, 408, 409, 413, 415, 422,
 const PAGE: &[&str] = &["limit", "iterator", "order"];
 const MESSAGES: &[&str] =
     &["limit", "iterator", "channel", "tag", "before", "after", "with_content", "event_types"];
+const REQUESTS: &[&str] = &["limit", "iterator", "order", "tag", "before", "after", "event_types"];
 const ATTEMPTS: &[&str] = &[
     "limit",
     "iterator",
@@ -84,6 +85,7 @@ const OP: &str = "/api/v1/operational-webhook/endpoint/{endpoint_id}";
 const OP_HEADERS: &str = "/api/v1/operational-webhook/endpoint/{endpoint_id}/headers";
 const SOURCES: &str = "/ingest/api/v1/source";
 const SOURCE: &str = "/ingest/api/v1/source/{source_id}";
+const SOURCE_REQUESTS: &str = "/ingest/api/v1/source/{source_id}/request";
 const SOURCE_ENDPOINTS: &str = "/ingest/api/v1/source/{source_id}/endpoint";
 const SOURCE_ENDPOINT: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}";
 const SOURCE_HEADERS: &str = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/headers";
@@ -154,6 +156,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("DELETE", SOURCE), ("v1.ingest.source.delete", "Delete a source"), &[], None, EMPTY),
     row(("POST", "/ingest/api/v1/source/{source_id}/token/rotate"), ("v1.ingest.source.rotate-token", "Move a source to another address"), &[], None, (OK, Some("RotateTokenOut"))),
     row(("GET", "/ingest/api/v1/source/{source_id}/log"), ("v1.ingest.log.list", "List requests that were refused"), PAGE, None, (OK, Some("ListResponse_IngestLogOut_"))),
+    row(("GET", SOURCE_REQUESTS), ("v1.ingest.request.list", "List requests as they came"), REQUESTS, None, (OK, Some("ListResponse_IngestRequestOut_"))),
+    row(("DELETE", SOURCE_REQUESTS), ("v1.ingest.request.clear", "Remove the content of a page of requests"), REQUESTS, None, (OK, Some("IngestClearOut"))),
+    row(("GET", "/ingest/api/v1/source/{source_id}/request/{request_id}"), ("v1.ingest.request.get", "Read a request as it came"), &[], None, (OK, Some("IngestRequestOut"))),
     row(("POST", "/ingest/api/v1/source/{source_id}/dashboard"), ("v1.ingest.authentication.consumer-portal-access", "Make a portal link for a source"), &[], Some("IngestSourceConsumerPortalAccessIn?"), (OK, Some("AppPortalAccessOut"))),
     row(("GET", SOURCE_ENDPOINTS), ("v1.ingest.endpoint.list", "List a source's endpoints"), PAGE, None, (OK, Some("ListResponse_EndpointOut_"))),
     row(("POST", SOURCE_ENDPOINTS), ("v1.ingest.endpoint.create", "Make an endpoint of a source"), &[], Some("EndpointIn"), (MADE, Some("EndpointOut"))),

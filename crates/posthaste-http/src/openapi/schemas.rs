@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 use super::kinds::Kind::{
     AnswerBody, AnswerHeaders, Any, Bool, Channels, Count, DedupeBy, EventId, HeaderNames, HeaderPatch,
     Headers, Instant, Label, Labels, List, ListOf, Methods, Networks, NewTypeName, Object, OwnUid, Prose,
-    Ref, Schemas, Secret, Tags, Target, Text, Texts, Title, TypeName, TypeNames, Uid, Url, Whole, Words,
+    Ref, Schemas, Secret, Statuses, Tags, Target, Text, Texts, Title, TypeName, TypeNames, Uid, Url, Whole,
+    Words,
 };
-use super::kinds::{BODY_BYTES, DELAY_MS, Kind, RATE, WINDOW_SECS, object};
+use super::kinds::{BODY_BYTES, DELAY_MS, KEEP_SECS, Kind, RATE, WINDOW_SECS, object};
 
 /// A status of HTTP, or none.
 const CODE: Kind = Whole(0, 999);
@@ -70,6 +71,7 @@ const RULES: &[(&str, Kind)] = &[
     ("schema?", Object),
     ("schemaMismatch?", Words(&["reject", "flag"])),
     ("answer?", Ref("IngestAnswer")),
+    ("keepSeconds?", KEEP_SECS),
     ("paused", Bool),
 ];
 
@@ -119,6 +121,24 @@ const FOUND_OUT: &[(&str, Kind)] = &[
     ("endpointId?", Text),
 ];
 
+/// A request as it came.
+const CAME_OUT: &[(&str, Kind)] = &[
+    ("id*", Text),
+    ("timestamp*", Instant),
+    ("eventType*", TypeName),
+    ("tags*", Tags),
+    ("method*", Text),
+    ("path*", Text),
+    ("query*", Text),
+    ("headers*", ListOf("IngestRequestHeader")),
+    // In base64.
+    ("body*", Text),
+    ("bodyBytes*", Count),
+];
+
+/// One of `value`, `base64` and `hidden`.
+const HEADER_OUT: &[(&str, Kind)] = &[("name*", Text), ("value", Text), ("base64", Text), ("hidden", Bool)];
+
 const ENDPOINT_IN: &[(&str, Kind)] = &[
     ("uid?", OwnUid("ep_")),
     ("description", Prose),
@@ -141,7 +161,9 @@ fn with(base: &[(&'static str, Kind)], more: &[(&'static str, Kind)]) -> Value {
 /// All shapes, by name.
 pub(super) fn all() -> Value {
     let mut all = Map::new();
-    for (name, shape) in inputs().into_iter().chain(outputs()).chain(errors_and_words()) {
+    for (name, shape) in
+        inputs().into_iter().chain(outputs()).chain(ingest_outputs()).chain(errors_and_words())
+    {
         all.insert(name.to_owned(), shape);
     }
     for name in [
@@ -154,6 +176,7 @@ pub(super) fn all() -> Value {
         "EndpointMessageOut",
         "IngestSourceOut",
         "IngestLogOut",
+        "IngestRequestOut",
     ] {
         let page = [("data*", ListOf(name)), ("iterator?", Text), ("prevIterator?", Text), ("done*", Bool)];
         all.insert(format!("ListResponse_{name}_"), object(&page));
@@ -189,6 +212,8 @@ fn inputs() -> Vec<(&'static str, Value)> {
         ("headers", AnswerHeaders),
         ("body", AnswerBody),
         ("delayMs", DELAY_MS),
+        ("sequence", Statuses),
+        ("failPercent", Whole(0, 100)),
     ];
     vec![
         ("ApplicationIn", with(app, &[("name*", Title)])),
@@ -275,9 +300,6 @@ fn outputs() -> Vec<(&'static str, Value)> {
                 ("canceled*", Count),
             ]),
         ),
-        ("IngestSourceOut", with(SOURCE_OUT, RULES)),
-        ("IngestLogOut", object(LOG_OUT)),
-        ("RotateTokenOut", object(&[("ingestUrl*", Url)])),
         ("MessageRequestOut", object(REQUEST_OUT)),
         ("MessageOut", object(MESSAGE_OUT)),
         ("MessageAttemptOut", object(attempt)),
@@ -287,6 +309,17 @@ fn outputs() -> Vec<(&'static str, Value)> {
         ("BackgroundTaskOut", object(task)),
         ("AppPortalAccessOut", object(&[("token*", Text), ("url*", Url)])),
         ("EmptyResponse", json!({ "type": "object" })),
+    ]
+}
+
+fn ingest_outputs() -> Vec<(&'static str, Value)> {
+    vec![
+        ("IngestSourceOut", with(SOURCE_OUT, RULES)),
+        ("IngestLogOut", object(LOG_OUT)),
+        ("IngestRequestOut", object(CAME_OUT)),
+        ("IngestRequestHeader", object(HEADER_OUT)),
+        ("IngestClearOut", object(&[("removed*", Count), ("iterator?", Text), ("done*", Bool)])),
+        ("RotateTokenOut", object(&[("ingestUrl*", Url)])),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The API over a real store: who may do what, and how a request must look.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up is a failed test")]
 
+mod bins;
 mod cron;
 mod inbound;
 mod listen;

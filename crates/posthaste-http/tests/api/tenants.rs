@@ -111,6 +111,10 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("DELETE", "/ingest/api/v1/source/{source}", Environment),
     ("POST", "/ingest/api/v1/source/{source}/token/rotate", Environment),
     ("GET", "/ingest/api/v1/source/{source}/log", Environment),
+    // A portal token of the source's own app may look, too: bins.rs has that.
+    ("GET", "/ingest/api/v1/source/{source}/request", Environment),
+    ("DELETE", "/ingest/api/v1/source/{source}/request", Environment),
+    ("GET", "/ingest/api/v1/source/{source}/request/{request}", Environment),
     ("POST", "/ingest/api/v1/source/{source}/dashboard", Environment),
     ("GET", "/ingest/api/v1/source/{source}/endpoint", Environment),
     ("POST", "/ingest/api/v1/source/{source}/endpoint", Environment),
@@ -168,6 +172,7 @@ struct Names {
     attempt: String,
     task: String,
     source: String,
+    request: String,
     source_endpoint: String,
     operational_endpoint: String,
     event_type: String,
@@ -185,6 +190,7 @@ impl Names {
             attempt: AttemptId::fresh(now, dice).to_string(),
             task: JobId::fresh(now, dice).to_string(),
             source: SourceId::fresh(now, dice).to_string(),
+            request: MessageId::fresh(now, dice).to_string(),
             source_endpoint: endpoint(),
             operational_endpoint: endpoint(),
             event_type: "nothing.known".to_owned(),
@@ -207,6 +213,7 @@ impl Names {
             .replace("{task}", &self.task)
             .replace("{id}", &self.attempt)
             .replace("{source}", &self.source)
+            .replace("{request}", &self.request)
             .replace("{name}", &self.event_type)
     }
 
@@ -219,6 +226,7 @@ impl Names {
             &self.attempt,
             &self.task,
             &self.source,
+            &self.request,
             &self.source_endpoint,
             &self.operational_endpoint,
             &self.event_type,
@@ -255,7 +263,8 @@ impl Tenant {
         let since = json!({ "since": posthaste.clock.now().to_string() });
         let task = id(&post(&format!("/api/v1/app/{app}/endpoint/{endpoint}/recover"), since).await);
         let body = json!({ "name": mark, "type": "generic-webhook" });
-        let source = id(&post("/ingest/api/v1/source", body).await);
+        let made = post("/ingest/api/v1/source", body).await;
+        let (source, request) = (id(&made), knocked(posthaste, &made, mark).await);
         let source_endpoint =
             id(&post(&format!("/ingest/api/v1/source/{source}/endpoint"), target.clone()).await);
         let operational_endpoint = id(&post("/api/v1/operational-webhook/endpoint", target).await);
@@ -266,6 +275,7 @@ impl Tenant {
             attempt,
             task,
             source,
+            request,
             source_endpoint,
             operational_endpoint,
             event_type,
@@ -290,6 +300,13 @@ impl Tenant {
         }
         all.join("\n")
     }
+}
+
+/// A request came by the source's door, with the mark.
+async fn knocked(posthaste: &Posthaste, source: &Value, mark: &'static str) -> String {
+    let door = source["ingestUrl"].as_str().unwrap().strip_prefix("http://posthaste.example").unwrap();
+    let answer = posthaste.ask(Request::post(door).body(Body::from(mark)).unwrap()).await;
+    answer.headers()["posthaste-message"].to_str().unwrap().to_owned()
 }
 
 /// The endpoint's receiver answered with the mark, and all was well.

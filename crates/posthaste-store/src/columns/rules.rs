@@ -1,7 +1,7 @@
 //! A source's rules as the JSON of their column. What cannot be read back is an error, never a default: a rule that
 //! was lost would let in what it kept out.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU8, NonZeroU16};
 use std::time::Duration;
 
 use posthaste_core::source::{Answer, Dedupe, DedupeBy, IpNet, OnMismatch, Rules, Schema};
@@ -17,6 +17,8 @@ struct RulesRow {
     methods: Vec<String>,
     schema: Option<SchemaRow>,
     answer: AnswerRow,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keep_secs: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,6 +43,10 @@ struct AnswerRow {
     headers: Vec<(String, String)>,
     body: String,
     delay_ms: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sequence: Vec<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fail_percent: Option<NonZeroU8>,
 }
 
 /// The column of these rules.
@@ -68,7 +74,10 @@ pub(crate) fn write(rules: &Rules) -> serde_json::Result<String> {
             headers: answer.headers.clone(),
             body: answer.body.clone(),
             delay_ms: u64::try_from(answer.delay.as_millis()).unwrap_or(u64::MAX),
+            sequence: answer.sequence.clone(),
+            fail_percent: answer.fail_percent,
         },
+        keep_secs: rules.keep.map(|keep| keep.as_secs()),
     })
 }
 
@@ -100,7 +109,10 @@ pub(crate) fn read(text: &str) -> Result<Rules, String> {
             headers: row.answer.headers,
             body: row.answer.body,
             delay: Duration::from_millis(row.answer.delay_ms),
+            sequence: row.answer.sequence,
+            fail_percent: row.answer.fail_percent,
         },
+        keep: row.keep_secs.map(Duration::from_secs),
     })
 }
 
@@ -133,8 +145,20 @@ mod tests {
             headers: vec![("X-A".to_owned(), "1".to_owned())],
             body: "ok".to_owned(),
             delay: Duration::from_millis(250),
+            sequence: vec![500, 200],
+            fail_percent: NonZeroU8::new(30),
         };
+        rules.keep = Some(Duration::from_hours(24));
         assert_eq!(read(&write(&rules).unwrap()), Ok(rules));
+    }
+
+    #[test]
+    fn rules_that_an_older_version_wrote_say_nothing_of_what_it_did_not_know() {
+        let before = write(&Rules::default()).unwrap();
+        for new in ["keep_secs", "sequence", "fail_percent"] {
+            assert!(!before.contains(new), "an older version reads what says nothing new: {before}");
+        }
+        assert_eq!(read(&before), Ok(Rules::default()));
     }
 
     #[test]

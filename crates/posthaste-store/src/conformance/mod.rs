@@ -128,6 +128,7 @@ macro_rules! for_each_promise {
                 a_repetition_of_a_message_that_was_forgotten_is_still_known
                 nothing_is_received_at_a_source_that_is_unknown_foreign_or_deleted
                 an_expunged_message_keeps_no_origin
+                what_was_received_is_kept_no_longer_than_its_source_says
                 a_source_reads_back_as_it_was_made_by_id_by_uid_and_by_its_door
                 the_uid_of_a_source_is_taken_until_it_is_deleted
                 a_source_changes_in_what_the_change_names_and_nothing_else

@@ -275,6 +275,22 @@ pub async fn an_expunged_message_keeps_no_origin(world: World) {
     assert_eq!((kept.body, kept.origin), (None, None));
 }
 
+pub async fn what_was_received_is_kept_no_longer_than_its_source_says(world: World) {
+    let source = world.source().await;
+    let at = world.now().later(Duration::from_secs(60));
+    let new = NewReceived { expunge_at: Some(at), ..world.received(&source) };
+    let (short, long) = (new.id, world.receives(&source).await);
+    world.store.receive(new, world.now()).await.unwrap();
+    world.advance(Duration::from_secs(59));
+    world.store.forget(Timestamp::EPOCH, world.now()).await.unwrap();
+    assert!(message(&world, &source, short).await.body.is_some());
+    world.advance(Duration::from_secs(1));
+    world.store.forget(Timestamp::EPOCH, world.now()).await.unwrap();
+    let kept = message(&world, &source, short).await;
+    assert_eq!((kept.body, kept.origin), (None, None));
+    assert!(message(&world, &source, long).await.body.is_some());
+}
+
 pub async fn a_source_reads_back_as_it_was_made_by_id_by_uid_and_by_its_door(world: World) {
     let source = world
         .source_with(|new| {
@@ -287,7 +303,14 @@ pub async fn a_source_reads_back_as_it_was_made_by_id_by_uid_and_by_its_door(wor
                 body_bytes_max: 1_000,
                 methods: vec!["POST".to_owned(), "GET".to_owned()],
                 schema: Some(Schema { document: "{}".to_owned(), on_mismatch: OnMismatch::Flag }),
-                answer: Answer { status: 204, delay: Duration::from_millis(5), ..Answer::default() },
+                answer: Answer {
+                    status: 204,
+                    delay: Duration::from_millis(5),
+                    sequence: vec![500, 503, 200],
+                    fail_percent: std::num::NonZeroU8::new(30),
+                    ..Answer::default()
+                },
+                keep: Some(Duration::from_hours(24)),
             };
         })
         .await;

@@ -193,6 +193,7 @@ impl World {
             tags: vec![],
             origin: Origin { method: "POST".to_owned(), path: String::new(), query: String::new(), headers },
             body: Bytes::from_static(b"{\"ref\":\"main\"}"),
+            expunge_at: None,
             dedupe: None,
         }
     }

@@ -1,10 +1,11 @@
 //! A source's own answer to its provider.
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
+use posthaste_core::answer::{Answer, may_have_body};
 use posthaste_core::limits::ANSWER_DELAY_MAX;
-use posthaste_core::source::Answer;
 use serde_json::{Map, Value, json};
 
 use crate::extract::fields::{Fields, integer, object, shown, string};
@@ -13,8 +14,8 @@ use crate::extract::fields::{Fields, integer, object, shown, string};
 pub(crate) const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Headers.
 pub(crate) const HEADERS_MAX: usize = 20;
-/// Statuses whose answers have no body (RFC 9110 §15.3.5 and §15.3.6).
-const BODILESS: [u16; 2] = [204, 205];
+/// Statuses in a sequence.
+pub(crate) const SEQUENCE_MAX: usize = 100;
 /// Headers that frame the answer, which are ours, and cookies, which no provider needs.
 const OURS: [&str; 6] =
     ["connection", "content-length", "date", "set-cookie", "transfer-encoding", "posthaste-message"];
@@ -26,7 +27,7 @@ pub(super) fn read(fields: &mut Fields) -> Answer {
     let status = fields.not_null("status", status).unwrap_or(usual.status);
     let delay_ms = fields.not_null("delayMs", integer(0..=longest)).unwrap_or(0);
     let body = fields.not_null("body", body).unwrap_or_default();
-    if BODILESS.contains(&status) && !body.is_empty() {
+    if !may_have_body(status) && !body.is_empty() {
         fields.wrong("body", format!("must be empty: HTTP has no body with the status {status}"));
     }
     Answer {
@@ -34,6 +35,8 @@ pub(super) fn read(fields: &mut Fields) -> Answer {
         headers: fields.not_null("headers", headers).unwrap_or_default(),
         body,
         delay: Duration::from_millis(delay_ms.unsigned_abs()),
+        sequence: fields.not_null("sequence", sequence).unwrap_or_default(),
+        fail_percent: fields.not_null("failPercent", fail_percent).flatten(),
     }
 }
 
@@ -46,6 +49,8 @@ pub(super) fn out(answer: &Answer) -> Value {
         "headers": headers,
         "body": answer.body,
         "delayMs": u64::try_from(answer.delay.as_millis()).unwrap_or(u64::MAX),
+        "sequence": answer.sequence,
+        "failPercent": answer.fail_percent.map_or(0, NonZeroU8::get),
     })
 }
 
@@ -53,6 +58,21 @@ pub(super) fn out(answer: &Answer) -> Value {
 fn status(value: Value) -> Result<u16, String> {
     let status = integer(200..=299)(value)?;
     u16::try_from(status).map_err(|error| error.to_string())
+}
+
+/// Whoever asks for these wants to see what a sender makes of them.
+fn sequence(value: Value) -> Result<Vec<u16>, String> {
+    let Value::Array(items) = value else { return Err("must be a list of status codes".to_owned()) };
+    if items.len() > SEQUENCE_MAX {
+        return Err(format!("must hold at most {SEQUENCE_MAX} status codes"));
+    }
+    let read = |item| u16::try_from(integer(200..=599)(item)?).map_err(|error| error.to_string());
+    items.into_iter().map(read).collect()
+}
+
+fn fail_percent(value: Value) -> Result<Option<NonZeroU8>, String> {
+    let percent = integer(0..=100)(value)?;
+    Ok(u8::try_from(percent).ok().and_then(NonZeroU8::new))
 }
 
 fn body(value: Value) -> Result<String, String> {

@@ -3,5 +3,6 @@
 pub(crate) mod answer;
 mod cron;
 pub(crate) mod log;
+pub(crate) mod request;
 pub(crate) mod rules;
 pub(crate) mod source;

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::http::HeaderName;
+use posthaste_core::bin::{KEEP_MAX, KEEP_MIN};
 use posthaste_core::limits::{DEDUPE_WINDOW, DEDUPE_WINDOW_MAX, RECEIVED_BODY_BYTES_MAX};
-use posthaste_core::source::{Dedupe, DedupeBy, IpNet, OnMismatch, Rules, Schema};
+use posthaste_core::source::{ANY_METHOD, Dedupe, DedupeBy, IpNet, OnMismatch, Rules, Schema};
 use serde_json::{Map, Value, json};
 
 use super::answer;
@@ -16,8 +17,8 @@ use crate::inbound::schema::{self, SCHEMA_BYTES_MAX};
 pub(crate) const NETWORKS_MAX: usize = 200;
 /// Letters of a header's name or a JSON path.
 pub(crate) const KEY_LETTERS_MAX: usize = 256;
-/// Methods that can carry a webhook.
-pub(crate) const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "DELETE", "GET"];
+/// Methods that can carry a webhook, and what stands for all that there are.
+pub(crate) const METHODS: [&str; 6] = ["POST", "PUT", "PATCH", "DELETE", "GET", ANY_METHOD];
 
 /// Reads the rules; what is left out is as in `before`.
 pub(super) fn read(fields: &mut Fields, before: Rules) -> Rules {
@@ -50,6 +51,9 @@ pub(super) fn read(fields: &mut Fields, before: Rules) -> Rules {
     if let Some(answer) = fields.nested("answer", answer::read) {
         rules.answer = answer;
     }
+    if let Some(keep) = fields.get("keepSeconds", keep).change() {
+        rules.keep = keep;
+    }
     rules
 }
 
@@ -76,6 +80,13 @@ pub(super) fn out(rules: &Rules, out: &mut Map<String, Value>) {
     out.insert("schema".to_owned(), json!(document));
     out.insert("schemaMismatch".to_owned(), json!(on_mismatch));
     out.insert("answer".to_owned(), answer::out(&rules.answer));
+    out.insert("keepSeconds".to_owned(), json!(rules.keep.map(|keep| keep.as_secs())));
+}
+
+fn keep(value: Value) -> Result<Duration, String> {
+    let secs = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let secs = integer(secs(KEEP_MIN)..=secs(KEEP_MAX))(value)?;
+    Ok(Duration::from_secs(secs.unsigned_abs()))
 }
 
 fn read_dedupe(fields: &mut Fields) -> Dedupe {

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::app::Reference;
+use posthaste_core::bin;
 use posthaste_core::cron::PROVIDER as CRON;
 use posthaste_core::id::{AppId, SourceId};
 use posthaste_core::limits::DOOR_GRACE;
@@ -83,17 +84,31 @@ fn ingest_url(source: &Source, state: &ApiState) -> Option<String> {
 enum Kind {
     Provider(&'static Provider),
     Cron,
+    Bin,
 }
 
 impl Kind {
     fn find(name: &str) -> Option<Self> {
-        if name == CRON { Some(Self::Cron) } else { find(name).map(Self::Provider) }
+        match name {
+            CRON => Some(Self::Cron),
+            bin::PROVIDER => Some(Self::Bin),
+            name => find(name).map(Self::Provider),
+        }
     }
 
     fn slug(self) -> &'static str {
         match self {
             Self::Provider(provider) => &provider.slug,
             Self::Cron => CRON,
+            Self::Bin => bin::PROVIDER,
+        }
+    }
+
+    /// The rules of such a source where nothing is said of them.
+    fn rules(self) -> Rules {
+        match self {
+            Self::Bin => bin::rules(),
+            Self::Provider(_) | Self::Cron => Rules::default(),
         }
     }
 }
@@ -119,8 +134,9 @@ fn read(body: &JsonBody, before: Option<&Source>, known: Option<&Source>, now: T
     let uid = fields.get("uid", uid("src_", Uid::parse)).change();
     let metadata = fields.not_null("metadata", metadata);
     let paused = fields.not_null("paused", boolean);
-    let rules = rules::read(&mut fields, before.map(|source| source.rules.clone()).unwrap_or_default());
     let said_kind = if patch { fields.not_null("type", kind) } else { fields.required("type", kind) };
+    let usual = || said_kind.map_or_else(Rules::default, Kind::rules);
+    let rules = rules::read(&mut fields, before.map_or_else(usual, |source| source.rules.clone()));
     let config = match said_kind.or_else(|| before.and_then(|source| Kind::find(&source.provider))) {
         Some(Kind::Cron) => {
             let config = cron::read(&mut fields, said_kind.is_some(), now);
@@ -135,11 +151,20 @@ fn read(body: &JsonBody, before: Option<&Source>, known: Option<&Source>, now: T
             let given = given.or_else(|| said_kind.map(|_| Map::new()));
             given.and_then(|config| read_config(&mut fields, provider, config, known))
         }
+        // There is nothing to know of whoever sends to it.
+        Some(Kind::Bin) => {
+            fields.get("config", no_config);
+            said_kind.is_some().then(|| ProviderConfig::default().to_keep())
+        }
         None => None,
     };
     fields.done()?;
     let provider = said_kind.map(|kind| kind.slug().to_owned());
     Ok(Said { name, uid, metadata, provider, config, rules, paused })
+}
+
+fn no_config(value: Value) -> Result<(), String> {
+    if object(value)?.is_empty() { Ok(()) } else { Err("must be empty: a bin verifies nothing".to_owned()) }
 }
 
 fn kind(value: Value) -> Result<Kind, String> {

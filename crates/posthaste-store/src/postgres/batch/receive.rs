@@ -48,7 +48,7 @@ pub(super) async fn judge(
             app,
             message: new.message.clone(),
             origin: Some(new.sealed_origin.clone()),
-            expunge_at: None,
+            expunge_at: new.expunge_at,
             trigger: Trigger::Scheduled,
             targets,
             now: asked.now,

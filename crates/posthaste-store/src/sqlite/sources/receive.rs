@@ -32,7 +32,7 @@ pub(super) fn receive(work: &mut Work<'_>, new: &Ready, now: Timestamp) -> Resul
         app: &app,
         message: &new.message,
         origin: Some(&new.sealed_origin),
-        expunge_at: None,
+        expunge_at: new.expunge_at,
         trigger: Trigger::Scheduled,
     };
     let deliveries_count = enter(work, &entry, &targets, now)?;
