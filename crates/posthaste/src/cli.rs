@@ -4,6 +4,7 @@ pub(crate) mod configure;
 pub(crate) mod daily;
 pub(crate) mod exit_codes;
 pub(crate) mod groups;
+pub(crate) mod bin;
 pub(crate) mod laptop;
 pub(crate) mod listen;
 pub(crate) mod noun;
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Tail(daily::TailArgs),
     #[command(flatten)]
     Noun(noun::Asked),
+    /// A URL that keeps whatever comes: watch it live, choose its answers, send it on, insist on it
+    Bin(Box<bin::BinArgs>),
     /// Run the API and the engine
     Serve(SettingArgs),
     /// Make, list and revoke API tokens; works beside a running server

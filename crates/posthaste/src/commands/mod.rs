@@ -3,6 +3,7 @@
 mod apply;
 mod backup;
 mod configured;
+mod bin;
 mod dev;
 mod export;
 mod healthcheck;
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Show(args) => Ok(show::show(&args)),
         Command::Tail(args) => Ok(tail::tail(&args)),
         Command::Noun(asked) => Ok(noun::noun(&asked)),
+        Command::Bin(args) => Ok(bin::bin(&args)),
         Command::Token(args) => wiring::runtime()?.block_on(token::token(args.action)),
         Command::Doctor(args) => wiring::runtime()?.block_on(doctor::doctor(&args)),
         Command::Backup(args) => backup::backup(&args),

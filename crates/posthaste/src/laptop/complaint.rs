@@ -35,6 +35,14 @@ pub(crate) struct Complaint {
 }
 
 impl Complaint {
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.code == FORBIDDEN
+    }
+
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.code == UNREACHABLE
+    }
+
     pub(crate) fn usage(what: impl Into<String>, why: impl fmt::Display, next: impl Into<String>) -> Self {
         Self { code: USAGE, what: what.into(), why: why.to_string(), next: next.into() }
     }

@@ -1,15 +1,19 @@
 //! What the commands for a laptop share: requests that were captured, or are made up, signed and sent.
 
 pub(crate) mod answered;
+pub(crate) mod came;
 pub(crate) mod captured;
+pub(crate) mod coming;
 pub(crate) mod complaint;
 mod curl;
+pub(crate) mod decoded;
 pub(crate) mod editor;
 pub(crate) mod fixture;
 pub(crate) mod follow;
 pub(crate) mod har;
 pub(crate) mod items;
 pub(crate) mod manifest;
+pub(crate) mod matching;
 pub(crate) mod moments;
 pub(crate) mod nouns;
 pub(crate) mod output;

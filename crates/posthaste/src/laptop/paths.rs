@@ -1,4 +1,4 @@
-//! Paths into JSON, `data.object.amount`, `items[0].id` or `items.0.id`: to put a value there.
+//! Paths into JSON, `data.object.amount`, `items[0].id` or `items.0.id`: to put a value there, or to read it.
 
 use serde_json::{Map, Value};
 
@@ -40,6 +40,15 @@ pub(super) fn put(json: &mut Value, path: &str, value: Value) -> Result<bool, St
     Ok(was_there)
 }
 
+/// What is there.
+pub(super) fn get<'j>(json: &'j Value, path: &str) -> Option<&'j Value> {
+    steps(path).iter().try_fold(json, |at, step| match at {
+        Value::Object(members) => members.get(step),
+        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
 /// Puts `more` over `base`: objects member by member, an object over a list over its first item, the rest whole.
 pub(super) fn merge(base: &mut Value, more: &Value) {
     match (base, more) {
@@ -65,6 +74,8 @@ mod tests {
         assert_eq!(put(&mut json, "data.items[0].id", json!(2)), Ok(true));
         assert_eq!(put(&mut json, "data.new.1", json!("x")), Ok(false));
         assert_eq!(json, json!({"data": {"items": [{"id": 2}], "new": [null, "x"]}}));
+        assert_eq!(get(&json, "data.items.0.id"), Some(&json!(2)));
+        assert_eq!(get(&json, "data.items[1]"), None);
         assert!(put(&mut json, "data.items.x", json!(1)).is_err());
         assert!(put(&mut json, "data.items.0.id.z", json!(1)).unwrap_err().contains("nothing can be below"));
     }
