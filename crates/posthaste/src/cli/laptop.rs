@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::server::ServerArgs;
+
 /// How a provider signs, and with what.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SchemeArgs {
@@ -20,12 +22,18 @@ pub(crate) struct SchemeArgs {
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct VerifyArgs {
-    /// A request as it was captured: its head and body, a HAR file, a curl command or what `curl -v` said; `-` for stdin
+    /// A request as it was captured: its head and body, a HAR file, a curl command or what `curl -v` said; `-` for stdin.
+    /// Or the id of one that a server keeps, `msg_…`: it is judged as of when it came
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Who is said to have sent it: a name out of `posthaste trigger --list`
-    #[arg(long, value_name = "PROVIDER")]
+    /// Who is said to have sent it: a name out of `posthaste trigger --list` [of a kept one: its source's]
+    #[arg(long, value_name = "PROVIDER", default_value = "", hide_default_value = true)]
     pub(crate) provider: String,
+    /// The source that keeps it, by uid or id
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     #[command(flatten)]
     pub(crate) scheme: SchemeArgs,
     /// The method, in place of the captured one [default: POST]
@@ -92,6 +100,9 @@ pub(crate) struct SignArgs {
     /// A header of the request, for schemes that sign it
     #[arg(long, value_name = "K: V", allow_hyphen_values = true)]
     pub(crate) header: Vec<String>,
+    /// Print a curl command that sends the body, signed, to this URL, port or `:3000/webhooks`
+    #[arg(long, value_name = "URL", conflicts_with_all = ["url", "json"])]
+    pub(crate) curl: Option<String>,
     /// Print JSON instead of lines
     #[arg(long)]
     pub(crate) json: bool,
@@ -122,6 +133,11 @@ pub(crate) struct TriggerArgs {
     /// Where to send it: a URL, a port, or `:3000/webhooks` for this machine
     #[arg(long, value_name = "URL")]
     pub(crate) to: Option<String>,
+    /// Send it to this source of a server, by uid or id, as the provider would
+    #[arg(long, value_name = "NAME", conflicts_with = "to")]
+    pub(crate) source: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
     /// Send it without a signature, to see it refused
@@ -143,8 +159,8 @@ pub(crate) struct TriggerArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SendArgs {
     /// Where to send it: a URL, a port, or `:3000/webhooks` for this machine
-    #[arg(value_name = "URL")]
-    pub(crate) url: String,
+    #[arg(value_name = "URL", required_unless_present = "app")]
+    pub(crate) url: Option<String>,
     /// The payload: `a=text`, `a:=JSON`, `Header:value`, `query==value`, `@FILE`, or `-` for stdin
     #[arg(value_name = "ITEM")]
     pub(crate) items: Vec<String>,
@@ -156,6 +172,17 @@ pub(crate) struct SendArgs {
     /// The type of event: the fields then become its `data`, as Standard Webhooks wants it
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) event_type: Option<String>,
+    /// Send it as a message of this app of a server, by uid or id, to all of its endpoints that want it: there is no URL
+    #[arg(long, value_name = "APP", requires = "event_type", conflicts_with_all = ["sign", "method", "count", "rate"])]
+    pub(crate) app: Option<String>,
+    /// Wait for what the endpoints answer [so it is on a terminal]
+    #[arg(long, requires = "app", conflicts_with = "no_wait")]
+    pub(crate) wait: bool,
+    /// Do not wait for it
+    #[arg(long, requires = "app")]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     /// The method
     #[arg(long, value_name = "METHOD", default_value = "POST")]
     pub(crate) method: String,

@@ -18,6 +18,7 @@ fn help_is_what_was_agreed() {
         ("trigger", include_str!("../../fixtures/help/trigger.txt")),
         ("send", include_str!("../../fixtures/help/send.txt")),
         ("listen", include_str!("../../fixtures/help/listen.txt")),
+        ("bin", include_str!("../../fixtures/help/bin.txt")),
     ] {
         let said = help(name);
         assert_eq!(said, agreed, "crates/posthaste/fixtures/help/{name}.txt");

@@ -8,6 +8,7 @@ use posthaste_core::time::Clock as _;
 use posthaste_signature::provider::sign::{Draft, Moment};
 use serde_json::{Value, json};
 
+use super::created;
 use crate::cli::laptop::SendArgs;
 use crate::laptop::complaint::{Complaint, RECEIVER_FAILED, told};
 use crate::laptop::items::{self, Item};
@@ -24,6 +25,9 @@ pub(crate) fn send(args: &SendArgs) -> ExitCode {
 }
 
 fn run(args: &SendArgs) -> Result<ExitCode, Complaint> {
+    if let Some(app) = &args.app {
+        return created::send(app, args);
+    }
     let draft = draft(args)?;
     let between = pace::between(args.rate.as_deref())?;
     let ready = match args.sign.as_str() {
@@ -61,8 +65,11 @@ fn run(args: &SendArgs) -> Result<ExitCode, Complaint> {
 
 /// The request before it is signed.
 pub(crate) fn draft(args: &SendArgs) -> Result<Draft, Complaint> {
-    let mut draft =
-        Draft { method: args.method.to_ascii_uppercase(), url: target::url(&args.url)?, ..Draft::default() };
+    let mut draft = Draft {
+        method: args.method.to_ascii_uppercase(),
+        url: target::url(args.url.as_deref().unwrap_or_default())?,
+        ..Draft::default()
+    };
     let (mut fields, mut file) = (Value::Null, None);
     for text in &args.items {
         match Item::parse(text)? {
@@ -89,12 +96,17 @@ pub(crate) fn draft(args: &SendArgs) -> Result<Draft, Complaint> {
         (None, None) if fields.is_null() => b"{}".to_vec(),
         (None, None) => fields.to_string().into_bytes(),
     };
+    say_content_type(&mut draft);
+    Ok(draft)
+}
+
+/// Says what the body is, where nobody did.
+pub(super) fn say_content_type(draft: &mut Draft) {
     if !draft.headers.contains_key("content-type") {
         let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&draft.body).is_ok();
         let kind = if is_json { "application/json" } else { "application/octet-stream" };
         draft.headers.insert("content-type", HeaderValue::from_static(kind));
     }
-    Ok(draft)
 }
 
 /// Puts a header or a parameter into a request.

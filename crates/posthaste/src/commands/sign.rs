@@ -6,10 +6,11 @@ use posthaste_core::time::Clock as _;
 use posthaste_signature::provider::sign::{Draft, Moment};
 use serde_json::{Map, Value, json};
 
+use super::send;
 use crate::cli::laptop::SignArgs;
-use crate::laptop::captured;
 use crate::laptop::complaint::{Complaint, told};
 use crate::laptop::signing::{self, fresh_id};
+use crate::laptop::{captured, printed, target};
 use crate::system::{SystemDice, SystemTimer};
 use crate::telemetry::{print_line, tell};
 
@@ -19,23 +20,35 @@ pub(crate) fn sign(args: &SignArgs) -> ExitCode {
 }
 
 fn run(args: &SignArgs) -> Result<ExitCode, Complaint> {
-    let ready = signing::ready(&args.provider, &args.signer, &args.url)?;
+    let url = match &args.curl {
+        Some(to) => target::url(to)?,
+        None => args.url.clone(),
+    };
+    let ready = signing::ready(&args.provider, &args.signer, &url)?;
     for note in &ready.notes {
         tell(note);
     }
     let given = signing::headers(&args.header)?;
-    let before = Draft {
-        method: args.method.to_ascii_uppercase(),
-        url: args.url.clone(),
-        headers: given,
-        body: captured::read(&args.file)?,
-    };
+    let body = captured::read(&args.file)?;
+    let mut before = Draft { method: args.method.to_ascii_uppercase(), url, headers: given, body };
+    if args.curl.is_some() {
+        send::say_content_type(&mut before);
+    }
     let mut draft = before.clone();
     let id = args.id.clone().unwrap_or_else(|| fresh_id(&SystemDice));
     let now_ms = SystemTimer.now().as_micros().div_euclid(1000);
     let at_ms = args.timestamp.map_or(now_ms, |secs| secs.saturating_mul(1000));
     signing::sign(&ready.signer, &mut draft, &Moment { at_ms, id: &id })?;
-    if args.json {
+    if args.curl.is_some() {
+        if std::str::from_utf8(&draft.body).is_err() {
+            return Err(Complaint::usage(
+                "this body cannot stand in a curl command",
+                "it is not text",
+                "print the headers instead, and send the file: curl --data-binary @FILE",
+            ));
+        }
+        print_line(&printed::as_curl(&draft));
+    } else if args.json {
         print_line(&as_json(&before, &draft).to_string());
     } else {
         show(&before, &draft);

@@ -6,7 +6,7 @@ use posthaste_core::time::Clock as _;
 use posthaste_signature::provider::sign::{Draft, Moment, needed_key};
 use posthaste_signature::provider::{self, Keys, Provider};
 
-use super::send;
+use super::{kept, send};
 use crate::cli::laptop::TriggerArgs;
 use crate::laptop::complaint::{Complaint, NOT_VERIFIED, RECEIVER_FAILED, told};
 use crate::laptop::fixture::{self, Event, Filled};
@@ -38,7 +38,13 @@ fn run(args: &TriggerArgs) -> Result<ExitCode, Complaint> {
     }
     let event =
         fixture::event(provider, event.as_deref()).ok_or_else(|| unknown(provider, event.as_deref()))?;
-    let url = args.to.as_deref().map_or_else(|| Ok(NOWHERE.to_owned()), target::url)?;
+    let url = match (&args.to, &args.source) {
+        (Some(to), _) => Some(target::url(to)?),
+        (None, Some(source)) => Some(kept::door(source, provider, args)?),
+        (None, None) => None,
+    };
+    let is_sent = url.is_some();
+    let url = url.unwrap_or_else(|| NOWHERE.to_owned());
     let between = pace::between(args.rate.as_deref())?;
     let ready = if args.unsigned { None } else { Some(signing::ready(&provider.slug, &args.signer, &url)?) };
     for note in ready.iter().flat_map(|ready| &ready.notes) {
@@ -48,7 +54,7 @@ fn run(args: &TriggerArgs) -> Result<ExitCode, Complaint> {
     if args.edit {
         made.edit()?;
     }
-    if args.instead.print || args.instead.curl || args.to.is_none() {
+    if args.instead.print || args.instead.curl || !is_sent {
         for _ in 0..args.repeat {
             let (draft, _) = made.request()?;
             if args.instead.curl {

@@ -11,12 +11,13 @@ use posthaste_engine::client::{Client, ClientSettings, Outbound, SystemResolver}
 use posthaste_signature::provider::{Hint, Keys, Receiver, Refusal, Settings, SetupError, Verified};
 use serde_json::json;
 
+use super::kept;
 use crate::cli::laptop::VerifyArgs;
 use crate::laptop::captured::{self, Captured};
 use crate::laptop::complaint::{Complaint, NOT_VERIFIED, told};
 use crate::laptop::{scheme, signing};
 use crate::system::SystemTimer;
-use crate::telemetry::print_line;
+use crate::telemetry::{print_line, tell};
 use crate::terminal::shown;
 use crate::wiring;
 
@@ -41,9 +42,35 @@ pub(crate) fn verify(args: &VerifyArgs) -> ExitCode {
 
 fn run(args: &VerifyArgs) -> Result<ExitCode, Complaint> {
     let settings = settings(args)?;
-    let captured = request(args)?;
-    let now = args.now.unwrap_or_else(|| SystemTimer.now().as_secs());
+    let kept = kept::request(args)?;
+    let mut args = args.clone();
+    if let (Some(provider), "") =
+        (kept.as_ref().and_then(|kept| kept.provider.clone()), args.provider.as_str())
+    {
+        args.provider = provider;
+    }
+    let args = &args;
+    if args.provider.is_empty() {
+        return Err(Complaint::usage(
+            "it is not said who sent it",
+            "neither --provider says so, nor a source that keeps it",
+            "add --provider PROVIDER; all names: posthaste trigger --list",
+        ));
+    }
+    let at = kept.as_ref().map(|kept| kept.came_at_secs);
+    let now = args.now.or(at).unwrap_or_else(|| SystemTimer.now().as_secs());
+    let hidden = kept.as_ref().map(|kept| kept.hidden.clone()).unwrap_or_default();
+    let captured = request(args, kept.map(|kept| kept.captured))?;
     let (receiver, judged) = judge_fetching(args, settings, &captured, now)?;
+    let missing: Vec<_> =
+        hidden.iter().filter(|name| !captured.headers.contains_key(name.as_str())).collect();
+    if let (Judged::Invalid { .. }, false) = (&judged, missing.is_empty()) {
+        for name in missing {
+            tell(&shown(&format!(
+                "note: the server hides the header {name}: give it with --header '{name}: …'"
+            )));
+        }
+    }
     if args.json {
         print_line(&as_json(&receiver, &judged).to_string());
     } else {
@@ -74,10 +101,11 @@ fn settings(args: &VerifyArgs) -> Result<Settings, Complaint> {
 }
 
 /// The captured request, with what the arguments put in its place.
-fn request(args: &VerifyArgs) -> Result<Captured, Complaint> {
-    let mut captured = match &args.file {
-        Some(file) => of_file(file, args)?,
-        None => Captured::default(),
+fn request(args: &VerifyArgs, kept: Option<Captured>) -> Result<Captured, Complaint> {
+    let mut captured = match (kept, &args.file) {
+        (Some(kept), _) => kept,
+        (None, Some(file)) => of_file(file, args)?,
+        (None, None) => Captured::default(),
     };
     let given = signing::headers(&args.header)?;
     for name in given.keys() {
