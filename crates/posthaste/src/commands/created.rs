@@ -113,14 +113,18 @@ struct State {
 }
 
 impl State {
+    /// By the attempts, which are read last: an endpoint may have been tried since it was read. `attempts`: oldest first.
     fn of(endpoints: &[Value], attempts: &[Value]) -> Self {
-        let was_tried =
-            |endpoint: &Value| attempts.iter().any(|attempt| attempt["endpointId"] == endpoint["id"]);
-        let delivered = |endpoint: &&Value| endpoint["status"] == SUCCESS;
-        let untried =
-            endpoints.iter().filter(|endpoint| endpoint["status"] != SUCCESS && endpoint["status"] != FAIL);
-        let untried = untried.filter(|endpoint| !was_tried(endpoint)).count();
-        Self { untried, failed: endpoints.len() - endpoints.iter().filter(delivered).count() - untried }
+        let mut state = Self { untried: 0, failed: 0 };
+        for endpoint in endpoints {
+            match attempts.iter().rfind(|attempt| attempt["endpointId"] == endpoint["id"]) {
+                Some(newest) => state.failed += usize::from(newest["status"] != SUCCESS),
+                // Given up before it was tried.
+                None if endpoint["status"] == FAIL => state.failed += 1,
+                None => state.untried += 1,
+            }
+        }
+        state
     }
 }
 
@@ -129,11 +133,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_that_was_tried_and_is_not_done_said_no() {
-        let endpoint = |id: u8, status: u64| json!({ "id": id, "status": status });
-        let endpoints = [endpoint(1, SUCCESS), endpoint(2, FAIL), endpoint(3, 1), endpoint(4, 1)];
-        let attempts = [json!({ "endpointId": 3 })];
-        assert_eq!(State::of(&endpoints, &attempts), State { untried: 1, failed: 2 });
+    fn an_endpoint_is_as_its_newest_attempt_says() {
+        let endpoints = [1, 2, 3, 4].map(|id| json!({ "id": id, "status": 1 }));
+        let attempt = |id: u8, status: u64| json!({ "endpointId": id, "status": status });
+        let attempts = [attempt(1, SUCCESS), attempt(2, FAIL), attempt(3, FAIL), attempt(3, SUCCESS)];
+        assert_eq!(State::of(&endpoints, &attempts), State { untried: 1, failed: 1 });
+        let given_up = [json!({ "id": 1, "status": FAIL })];
+        assert_eq!(State::of(&given_up, &[]), State { untried: 0, failed: 1 });
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Vector {
 
     fn judged(&self) -> Judged {
         let args = self.args();
-        let mut captured = request(&args).unwrap();
+        let mut captured = request(&args, None).unwrap();
         captured.body =
             posthaste_signature::provider::from_base64(self.body_base64.as_deref().unwrap_or_default())
                 .unwrap();
