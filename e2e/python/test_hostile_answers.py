@@ -105,7 +105,7 @@ def test_what_comes_to_a_bin_steers_no_terminal(tmp_path):
                 url = line.split()[2].decode()
                 break
         assert b"signature ok" in next(line for line in process.stdout if b"signature ok" in line)
-        host, port = re.fullmatch(r"http://([^:/]+):(\d+)/bin/hello", url).groups()
+        host, port = re.fullmatch(r"http://([^:/]+):(\d+)/in/\w+", url).groups()
         bodies = [
             b"\x1b[2J\x1b]0;h0stile\x07",
             "h0stile\u202egnp.exe".encode(),
@@ -114,13 +114,13 @@ def test_what_comes_to_a_bin_steers_no_terminal(tmp_path):
         ]
         for body in bodies:
             with socket.create_connection((host, int(port)), timeout=DEADLINE_S) as connection:
-                head = f"POST /bin/hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+                head = f"POST {url[url.index('/in/'):]} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
                 connection.sendall(head.encode() + body)
                 assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         shown = []
         for line in process.stdout:
             text = line.decode().rstrip("\n")
-            if "POST /bin/hello" in text:
+            if "← POST hello" in text:
                 assert not steers(text), text
                 shown.append(text)
             if len([line for line in shown if MARK in line]) == len(bodies):

@@ -19,6 +19,7 @@ TEXT = (pathlib.Path(__file__).parent.parent.parent / "docs" / "quickstart.md").
 BLOCKS = re.findall(r"^```(\S+) ?(\S*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 MASKS = [
     (r"\b(msg|evt)_[0-9A-Za-z]{20,}", r"\1_ID"),
+    (r"/in/[0-9A-Za-z]{32}", "/in/DOOR"),
     (r"\bphk_[0-9a-f]{64}\b", "phk_TOKEN"),
     (r"\d\d:\d\d:\d\d\.\d{3}", "TIME"),
     (r"\b\d+ ms\b", "N ms"),
@@ -52,7 +53,7 @@ class Desk:
         self.env = env | server | {"PATH": f"{bin_dir}:{env['PATH']}", "HOME": str(home)}
         # On a terminal curl would be as silent.
         (home / ".curlrc").write_text("silent\n")
-        self.screen, self.changed = [], threading.Condition()
+        self.screen, self.changed, self.door = [], threading.Condition(), None
 
     def here(self, text):
         for usual, port in self.ports.items():
@@ -72,6 +73,8 @@ class Desk:
         def drain():
             for line in process.stdout:
                 with self.changed:
+                    door = re.search(r"Your bin +http://[^/]+(/in/\w+)", line)
+                    self.door = door[1] if door else self.door
                     self.screen += masked(self.there(line))
                     self.changed.notify_all()
 
@@ -100,6 +103,8 @@ class Desk:
         """Types the commands of a block, and returns what they answer."""
         commands = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
         script = self.here("\n".join(commands))
+        # The reader copies it from the screen.
+        script = re.sub(r"/in/\w{32}", lambda _: self.door, script)
         done = subprocess.run(
             ["sh", "-c", script], env=self.env, cwd=self.home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=DEADLINE_S
         )

@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 /// Paths whose answers hold tenants' data and secrets.
-const KEPT_BY_NOBODY: [&str; 3] = ["/api/", "/ingest/", "/bin/"];
+const KEPT_BY_NOBODY: [&str; 2] = ["/api/", "/ingest/"];
 
 pub(crate) async fn advise(request: Request, next: Next) -> Response {
     let is_private = KEPT_BY_NOBODY.iter().any(|start| request.uri().path().starts_with(start));

@@ -1,10 +1,9 @@
-//! The HTTP side of Posthaste: the Svix API, probes, metrics and the built-in bin.
+//! The HTTP side of Posthaste: the Svix API, probes and metrics.
 //!
 //! Wire names and wire shapes live here and nowhere else. It knows the store's ports and never the engine: what it
 //! accepts is handed over by the store.
 
 mod api;
-pub mod bin;
 mod browsers;
 mod cors;
 mod crowd;
@@ -79,7 +78,6 @@ pub struct Routed {
 
 /// The same router, with the list of its paths.
 pub fn routed(state: ApiState) -> Routed {
-    let bins = state.bins.clone();
     let state = Arc::new(Served {
         api: state,
         doors: inbound::Doors::default(),
@@ -110,9 +108,6 @@ pub fn routed(state: ApiState) -> Routed {
     receivers(&mut router, &state);
     // What Svix's API has and we lack says so.
     not_supported::routes(&mut router);
-    if let Some(bins) = bins {
-        router.add("/bin/{name}", any(bin::keep).with_state(bins));
-    }
     let Routes { router, paths, .. } = router;
     let router = router
         .fallback(probes::not_found)

@@ -17,7 +17,6 @@ use posthaste_tunnel::listeners::Listeners;
 use prometheus_client::registry::Registry;
 use zeroize::Zeroizing;
 
-use crate::bin::Bins;
 use crate::metrics::HttpMetrics;
 
 /// Which kind of secret a new endpoint gets.
@@ -97,6 +96,4 @@ pub struct ApiState {
     pub ready: Arc<AtomicBool>,
     /// Who listens on this node.
     pub listeners: Arc<Listeners>,
-    /// The built-in bin, in `posthaste dev`.
-    pub bins: Option<Bins>,
 }

@@ -1,10 +1,10 @@
 //! Every command and flag, documented once: this is where `--help` comes from.
 
+pub(crate) mod bin;
 pub(crate) mod configure;
 pub(crate) mod daily;
 pub(crate) mod exit_codes;
 pub(crate) mod groups;
-pub(crate) mod bin;
 pub(crate) mod laptop;
 pub(crate) mod listen;
 pub(crate) mod noun;

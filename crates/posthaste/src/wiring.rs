@@ -18,7 +18,6 @@ use posthaste_core::target::TargetPolicy;
 use posthaste_engine::client::{Client, ClientSettings, Outbound, Resolver, SystemResolver};
 use posthaste_engine::metrics::EngineMetrics;
 use posthaste_engine::{Engine, EngineSettings, LaneLimits, Observer, Parts};
-use posthaste_http::bin::Bins;
 use posthaste_http::metrics::HttpMetrics;
 use posthaste_http::serve::ListenerLimits;
 use posthaste_http::state::{ApiSettings, ApiState, Fetch, Lookup};
@@ -203,7 +202,6 @@ pub(crate) struct Server {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) policy: TargetPolicy,
     pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) bins: Option<Bins>,
     pub(crate) listener: TcpListener,
     pub(crate) tls: Option<Secured>,
 }
@@ -296,7 +294,7 @@ impl Server {
         ready: Arc<AtomicBool>,
         listeners: Arc<Listeners>,
     ) -> anyhow::Result<(TcpListener, ApiState)> {
-        let Self { settings, store, policy, bins, listener, .. } = self;
+        let Self { settings, store, policy, listener, .. } = self;
         let public_url = settings.url_at(listener.local_addr()?);
         let metrics = HttpMetrics::register(&mut registry, settings.roles);
         // Never what an operator allowed by name: a provider's keys are at public addresses.
@@ -327,7 +325,6 @@ impl Server {
             roles: settings.roles,
             ready,
             listeners,
-            bins,
         };
         Ok((listener, state))
     }

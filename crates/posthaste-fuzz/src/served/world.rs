@@ -186,6 +186,5 @@ fn state(store: &Arc<SqliteStore>, clock: &Arc<TestClock>, dice: &Arc<TestDice>)
         roles: Roles::ALL,
         ready: Arc::new(AtomicBool::new(true)),
         listeners: posthaste_tunnel::listeners::Listeners::new(),
-        bins: None,
     }
 }

@@ -6,16 +6,8 @@ use posthaste_core::role::{Role, Roles};
 use crate::world::Posthaste;
 
 /// Paths on every node, whatever it does.
-const EVERYWHERE: [&str; 7] = [
-    "/livez",
-    "/readyz",
-    "/metrics",
-    "/openapi.json",
-    "/api/v1/health",
-    "/api/v1/health/ping",
-    // The bin of `posthaste dev`, which is no node.
-    "/bin/{name}",
-];
+const EVERYWHERE: [&str; 6] =
+    ["/livez", "/readyz", "/metrics", "/openapi.json", "/api/v1/health", "/api/v1/health/ping"];
 
 fn role_of(path: &str) -> Role {
     match path {

@@ -51,7 +51,6 @@ const ROUTES: &[(&str, &str, For)] = &[
     ("GET", "/api/posthaste/v1/app/{app}/endpoint/{endpoint}/listen", Writer),
     ("GET", "/api/posthaste/v1/source/{source}/endpoint/{endpoint}/listen", Environment),
     ("GET", "/api/posthaste/v1/operational-webhook/endpoint/{endpoint}/listen", Environment),
-    ("any", "/bin/{name}", All),
     ("POST", "/api/v1/auth/logout", Holder),
     ("GET", "/api/v1/app", Environment),
     ("POST", "/api/v1/app", Environment),

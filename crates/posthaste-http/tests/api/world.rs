@@ -19,7 +19,6 @@ use posthaste_core::target::TargetPolicy;
 use posthaste_core::tenant::Scope;
 use posthaste_core::time::{Clock as _, TestClock, Timestamp};
 use posthaste_core::token::Token;
-use posthaste_http::bin::Bins;
 use posthaste_http::metrics::HttpMetrics;
 use posthaste_http::state::{ApiSettings, ApiState, Fetch, Lookup, SignatureKind};
 use posthaste_store::Directory as _;
@@ -171,7 +170,6 @@ impl Posthaste {
             roles,
             ready: Arc::new(AtomicBool::new(true)),
             listeners: Arc::clone(&listeners),
-            bins: Some(Bins::new()),
         };
         let posthaste_http::Routed { router, paths } = posthaste_http::routed(state);
         Self { router, paths, listeners, store, clock, dice, names, published, dir }

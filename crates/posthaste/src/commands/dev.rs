@@ -14,15 +14,21 @@ use posthaste_core::tenant::Scope;
 use posthaste_core::time::Clock as _;
 use posthaste_core::token::TokenHash;
 use posthaste_engine::Observer;
-use posthaste_http::bin::{BinRequest, Bins};
 use posthaste_signature::standard::{Signed, Verifier, verify};
 use posthaste_store::Store;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 
-use crate::call::Caller;
+use super::bin::made::made;
+use crate::cli::bin::AnswerArgs;
+use crate::cli::server::ServerArgs;
 use crate::cli::{DevArgs, SettingArgs};
 use crate::commands::token;
 use crate::config::{ConfigError, Settings};
+use crate::laptop::came::Came;
+use crate::laptop::coming::{Follow, LOOK_EVERY};
+use crate::laptop::complaint::Complaint;
+use crate::laptop::decoded;
+use crate::laptop::server::{DEFAULT as DEFAULT_SERVER, Server as Asked};
 use crate::shutdown::first_signal;
 use crate::system::SystemTimer;
 use crate::telemetry::{self, print_line, tell};
@@ -32,6 +38,13 @@ use crate::wiring::{self, Server};
 const DATA_DIR: &str = "./.posthaste/dev";
 /// How long the first delivery may take before we say that it failed.
 const FIRST_DELIVERY_MAX: Duration = Duration::from_secs(20);
+
+/// How often is looked for it.
+const FIRST_LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The bin that is there from the start.
+const BIN: &str = "hello";
+/// Letters of a body's first line.
+const LINE_LETTERS_MAX: usize = 80;
 
 /// Prints each attempt as one line.
 struct Printer;
@@ -82,25 +95,21 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     let server = format!("http://{}", listener.local_addr()?);
     let store = wiring::open_store(&settings, true).await?;
     let token = dev_token(&settings, &store).await?;
-    let bins = Bins::new();
-    let requests = bins.subscribe();
     let policy = TargetPolicy { allow: loopback(), ..TargetPolicy::default() };
     let (stop, stopped) = oneshot::channel();
     let running = tokio::spawn(
-        Server {
-            settings,
-            store,
-            policy,
-            observer: Arc::new(Printer),
-            bins: Some(bins),
-            listener,
-            tls: None,
-        }
-        .run(async move { drop(stopped.await) }),
+        Server { settings, store, policy, observer: Arc::new(Printer), listener, tls: None }
+            .run(async move { drop(stopped.await) }),
     );
-    greet(&server, &token);
     let interrupted = first_signal().context("cannot listen for signals")?;
-    let verified = first_delivery(&server, &token, requests).await;
+    let asked =
+        ServerArgs { server: Some(server.clone()), token: Some(token.clone()), ..ServerArgs::default() };
+    let asked = Asked::of(&asked).map_err(failed)?;
+    let bin = made(&asked, BIN, &AnswerArgs::default()).await.map_err(failed)?;
+    let bin = here(&server, bin["ingestUrl"].as_str().context("the bin has no URL")?);
+    let mut requests = Follow::from_now(&asked, BIN).await.map_err(failed)?;
+    greet(&server, &token, &bin);
+    let verified = first_delivery(&asked, &bin, &mut requests).await;
     let code = match verified {
         Ok(()) if args.once => ExitCode::SUCCESS,
         Err(error) if args.once => {
@@ -111,8 +120,11 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
             if let Err(error) = other {
                 telemetry::complain(&error);
             }
-            next_steps(&server);
-            interrupted.await;
+            next_steps(&server, &bin);
+            tokio::select! {
+                () = interrupted => {}
+                error = print_requests(&mut requests) => telemetry::complain(&error),
+            }
             ExitCode::SUCCESS
         }
     };
@@ -141,39 +153,46 @@ async fn dev_token(settings: &Settings, store: &Arc<dyn Store>) -> anyhow::Resul
     Ok(token.expose().to_owned())
 }
 
-fn greet(server: &str, token: &str) {
+fn greet(server: &str, token: &str, bin: &str) {
     tell(&format!("posthaste {}   data {DATA_DIR}   (delete it to start over)", env!("CARGO_PKG_VERSION")));
     tell("");
     tell(&format!("  Svix API   {server}    token: {token}"));
-    tell(&format!("  Your bin   {server}/bin/hello    anything sent here shows up below"));
+    tell(&format!("  Your bin   {bin}    anything sent here shows up below"));
     tell("");
 }
 
+fn failed(complaint: Complaint) -> anyhow::Error {
+    anyhow::anyhow!(complaint.to_string())
+}
+
+/// A door by the address that is listened on, whatever the world knows it by.
+fn here(server: &str, door: &str) -> String {
+    let path = url::Url::parse(door).map(|url| url.path().to_owned()).unwrap_or_default();
+    format!("{server}{path}")
+}
+
 /// Makes the demo app and its endpoint, sends a message through the API, and checks what arrives at the bin.
-async fn first_delivery(
-    server: &str,
-    token: &str,
-    mut requests: broadcast::Receiver<BinRequest>,
-) -> anyhow::Result<()> {
-    let mut api = Caller::connect(server, Some(token)).await?;
-    let app = serde_json::json!({ "name": "Demo", "uid": "demo" }).to_string();
-    api.send("POST", "/api/v1/app?get_if_exists=true", app).await?.json()?;
-    let bin = serde_json::json!({ "url": format!("{server}/bin/hello"), "description": "The built-in bin" });
-    api.send("PUT", "/api/v1/app/demo/endpoint/bin", bin.to_string()).await?.json()?;
-    let secret = api.get("/api/v1/app/demo/endpoint/bin/secret").await?.json()?;
+async fn first_delivery(api: &Asked, bin: &str, requests: &mut Follow<'_>) -> anyhow::Result<()> {
+    let app = serde_json::json!({ "name": "Demo", "uid": "demo" });
+    api.post("/api/v1/app?get_if_exists=true", &app).await.map_err(failed)?;
+    let endpoint = serde_json::json!({ "url": bin, "description": "The bin of this machine" });
+    let path = "/api/v1/app/demo/endpoint/bin";
+    api.ask(http::Method::PUT, path, Some(&endpoint)).await.map_err(failed)?;
+    let secret = api.get("/api/v1/app/demo/endpoint/bin/secret").await.map_err(failed)?;
     let secret = secret["key"].as_str().context("the endpoint has no secret")?.to_owned();
     let message = serde_json::json!({
         "eventType": "user.created",
         "payload": { "email": "ada@example.com", "hello": "world" },
     });
-    let sent = api.send("POST", "/api/v1/app/demo/msg", message.to_string()).await?.json()?;
+    let sent = api.post("/api/v1/app/demo/msg", &message).await.map_err(failed)?;
     let id = sent["id"].as_str().context("the message has no id")?.to_owned();
     let arrived = tokio::time::timeout(FIRST_DELIVERY_MAX, async {
         loop {
-            let request = requests.recv().await?;
-            if request.header("webhook-id") == Some(&id) {
+            let came = requests.more().await.map_err(failed)?;
+            if let Some(request) = came.into_iter().find(|came| came.header("webhook-id") == Some(&id)) {
                 return anyhow::Ok(request);
             }
+            tokio::time::sleep(FIRST_LOOK_EVERY).await;
         }
     });
     let request = arrived.await.context("the first message did not arrive at the bin within 20 s")??;
@@ -182,11 +201,10 @@ async fn first_delivery(
         "{}  ← {id}  at the bin: signature ok, verified as any receiver would",
         clock_time(request.at)
     ));
-    tokio::spawn(print_requests(requests));
     Ok(())
 }
 
-fn check(request: &BinRequest, secret: &str) -> anyhow::Result<()> {
+fn check(request: &Came, secret: &str) -> anyhow::Result<()> {
     let signed = Signed::from_headers(|name| request.header(name))?;
     let keys = [Verifier::parse(secret)?];
     let tolerance = Some(Duration::from_secs(300));
@@ -194,43 +212,42 @@ fn check(request: &BinRequest, secret: &str) -> anyhow::Result<()> {
         .context("the first delivery arrived, but its signature is wrong")
 }
 
-/// Prints whatever comes to a bin.
-async fn print_requests(mut requests: broadcast::Receiver<BinRequest>) {
+/// Prints whatever comes to the bin, until it cannot be known.
+async fn print_requests(requests: &mut Follow<'_>) -> anyhow::Error {
     loop {
-        match requests.recv().await {
-            Ok(request) => {
-                let body = String::from_utf8_lossy(&request.body);
-                let first_line: String = body.lines().next().unwrap_or_default().chars().take(80).collect();
-                print_line(&shown(&format!(
-                    "{}  ← {} {}  {} bytes  {first_line}",
-                    clock_time(request.at),
-                    request.method,
-                    request.path,
-                    request.body.len()
-                )));
-            }
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                print_line(&format!("… {missed} requests came too fast to be shown"));
-            }
-            Err(broadcast::error::RecvError::Closed) => return,
+        match requests.more().await {
+            Ok(came) => came.iter().for_each(print_request),
+            // It is this process: it is busy, and will answer.
+            Err(complaint) if complaint.is_unreachable() => {}
+            Err(complaint) => return failed(complaint),
         }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-fn next_steps(server: &str) {
-    let token = format!("$(cat {DATA_DIR}/token)");
+fn print_request(came: &Came) {
+    print_line(&shown(&format!(
+        "{}  ← {} {BIN}{}  {} bytes  {}",
+        clock_time(came.at),
+        came.method,
+        came.target(),
+        came.body.len(),
+        decoded::first_line(came, LINE_LETTERS_MAX)
+    )));
+}
+
+fn next_steps(server: &str, bin: &str) {
     let bold = |text: &str| {
         if std::io::stderr().is_terminal() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
     };
+    // The other commands look for a server where one is by default.
+    let there = if server == DEFAULT_SERVER { String::new() } else { format!(" --server {server}") };
     tell("");
-    tell(&format!("{}   Ctrl-C stops", bold("Try")));
-    tell(&format!("  curl -d '{{\"hello\":\"world\"}}' {server}/bin/hello"));
-    tell(&format!(
-        "  curl -H \"Authorization: Bearer {token}\" -H 'Content-Type: application/json' {server}/api/v1/app/demo/msg -d '{{\"eventType\":\"invoice.paid\",\"payload\":{{\"id\":1}}}}'"
-    ));
-    tell(&format!(
-        "  curl -H \"Authorization: Bearer {token}\" '{server}/api/v1/app/demo/attempt/endpoint/bin?limit=3'"
-    ));
+    tell(&format!("{}   in another terminal, in this directory; Ctrl-C stops", bold("Try")));
+    tell(&format!("  curl -d '{{\"hello\":\"world\"}}' {bin}"));
+    tell(&format!("  posthaste send --app demo --type invoice.paid id:=1{there}"));
+    tell(&format!("  posthaste bin assert {BIN} --count 2{there}"));
+    tell("  posthaste trigger stripe.charge.succeeded --to :3000/webhooks --secret whsec_test");
     tell("");
 }
 

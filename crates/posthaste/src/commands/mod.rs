@@ -2,16 +2,16 @@
 
 mod apply;
 mod backup;
-mod configured;
 mod bin;
+mod configured;
 mod created;
 mod dev;
 mod export;
 mod healthcheck;
 mod import;
+mod kept;
 mod listen;
 mod manual;
-mod kept;
 mod migrate;
 mod noun;
 mod profile;

@@ -37,7 +37,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let stop = first_signal().context("cannot listen for signals")?;
     tell(&format!("posthaste {} listening on {}://{address}", env!("CARGO_PKG_VERSION"), settings.scheme()));
     let observer = Arc::new(NoObserver);
-    Server { settings, store, policy, observer, bins: None, listener, tls }.run(stop).await?;
+    Server { settings, store, policy, observer, listener, tls }.run(stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,7 +13,7 @@ use crate::call::{Answer, Caller};
 use crate::cli::server::ServerArgs;
 
 /// Where a server is that was started with nothing to configure.
-const DEFAULT: &str = "http://127.0.0.1:8071";
+pub(crate) const DEFAULT: &str = "http://127.0.0.1:8071";
 /// Where servers of this directory leave a token for their owner: `dev`, then `serve`.
 const LEFT_TOKENS: [&str; 2] = [".posthaste/dev/token", "posthaste-data/admin-token"];
 

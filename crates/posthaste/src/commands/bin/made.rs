@@ -15,7 +15,11 @@ use crate::laptop::server::{Server, part};
 pub(super) const KIND: &str = posthaste_core::bin::PROVIDER;
 
 /// The bin of this name: made if there is none, changed if anything is asked for.
-pub(super) async fn made(server: &Server, name: &str, args: &AnswerArgs) -> Result<Value, Complaint> {
+pub(in crate::commands) async fn made(
+    server: &Server,
+    name: &str,
+    args: &AnswerArgs,
+) -> Result<Value, Complaint> {
     let asked = Asked::of(args)?;
     let path = format!("/ingest/api/v1/source/{}", part(name));
     match server.get(&path).await {

@@ -1,7 +1,7 @@
 //! `posthaste bin`: a URL that keeps whatever comes.
 
 mod expect;
-mod made;
+pub(super) mod made;
 mod manage;
 mod watch;
 
