@@ -258,6 +258,16 @@ def test_assert_knows_methods_queries_headers_types_and_times(bin):
     assert "nothing came" in bin.asserts("--since", "now", within="1s")[2]
 
 
+def test_what_stands_behind_the_address_is_kept_and_sent_on(bin, cli, handler):
+    watching = cli.start("bin", bin.name, "--forward", handler.url, "-o", "jsonl")
+    watching.line()
+    ask(f"{bin.url}/orders/a%2Fb?q=1", "POST", (), b"{}")
+    came = handler.got(1)[0]
+    assert (came.path, came.query) == ("/hook/orders/a%2Fb", "q=1")
+    assert bin.asserts("--path", "/orders/a%2Fb")[0] == OK
+    assert "path /orders/a%2Fb, not /other" in bin.asserts("--path", "/other", within="1s")[2]
+
+
 def test_a_cleared_bin_is_empty_and_takes_more(bin, cli):
     for _ in range(3):
         bin.knock()
