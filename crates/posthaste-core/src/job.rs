@@ -9,20 +9,98 @@ use crate::time::Timestamp;
 pub enum JobTask {
     /// Puts an endpoint's dead-lettered deliveries back into the queue.
     Recover,
+    /// Puts back what has ended and matches a filter, of one endpoint or of all that an app has.
+    Replay,
+    /// Makes the deliveries to an endpoint that wants messages which it was never owed.
+    ReplayMissing,
 }
 
 impl JobTask {
-    /// The word that the store and the API use.
+    const ALL: [Self; 3] = [Self::Recover, Self::Replay, Self::ReplayMissing];
+
+    /// The word that the store and the API use; they are Svix's.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Recover => "endpoint.recover",
+            Self::Replay => "endpoint.bulk-replay",
+            Self::ReplayMissing => "endpoint.replay",
         }
     }
 
     /// Reads the word back.
     pub fn from_word(word: &str) -> Option<Self> {
-        (word == Self::Recover.word()).then_some(Self::Recover)
+        Self::ALL.into_iter().find(|task| task.word() == word)
     }
+}
+
+/// Whether a job goes on, and how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobState {
+    /// It has something left to do.
+    Running,
+    /// It did all that it could.
+    Finished,
+    /// What it was about is gone, or takes nothing.
+    Failed,
+    /// Somebody stopped it; what it had put back until then stays so.
+    Cancelled,
+}
+
+impl JobState {
+    const ALL: [Self; 4] = [Self::Running, Self::Finished, Self::Failed, Self::Cancelled];
+
+    /// The word that the store and the API use.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads the word back.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// Why a job did not do all that it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobReason {
+    /// The endpoint is disabled; of a job about a whole app, at least one is.
+    EndpointDisabled,
+    /// The endpoint was deleted.
+    EndpointDeleted,
+    /// The app was deleted.
+    AppDeleted,
+}
+
+impl JobReason {
+    const ALL: [Self; 3] = [Self::EndpointDisabled, Self::EndpointDeleted, Self::AppDeleted];
+
+    /// The word that the store and the API use.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::EndpointDisabled => "endpoint_disabled",
+            Self::EndpointDeleted => "endpoint_deleted",
+            Self::AppDeleted => "app_deleted",
+        }
+    }
+
+    /// Reads the word back.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.word() == word)
+    }
+}
+
+/// So many, or more: counts end at a bound.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// So many were counted.
+    pub count: u64,
+    /// There may be more of them.
+    pub more: bool,
 }
 
 /// A job and how far it is.
@@ -34,8 +112,8 @@ pub struct Job {
     pub environment: EnvironmentId,
     /// Of which app.
     pub app: AppId,
-    /// Of which endpoint.
-    pub endpoint: EndpointId,
+    /// Of which endpoint; of all that the app has if there is none.
+    pub endpoint: Option<EndpointId>,
     /// What it does.
     pub task: JobTask,
     /// Messages accepted from then on …
@@ -44,10 +122,42 @@ pub struct Job {
     pub until: Timestamp,
     /// Deliveries put back so far.
     pub done_count: u64,
-    /// It is over.
-    pub finished: bool,
+    /// Deliveries that matched and could not be put back so far: their payload is gone.
+    pub lost_count: u64,
+    /// How many matched when it was asked for, as far as they were counted.
+    pub total: Option<Tally>,
+    /// Whether it goes on.
+    pub state: JobState,
+    /// Why it did not do everything.
+    pub reason: Option<JobReason>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it last made progress.
     pub updated_at: Timestamp,
+}
+
+impl Job {
+    /// Nothing more will come of it.
+    pub fn is_over(&self) -> bool {
+        self.state != JobState::Running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_read_back() {
+        for task in JobTask::ALL {
+            assert_eq!(JobTask::from_word(task.word()), Some(task));
+        }
+        for state in JobState::ALL {
+            assert_eq!(JobState::from_word(state.word()), Some(state));
+        }
+        for reason in JobReason::ALL {
+            assert_eq!(JobReason::from_word(reason.word()), Some(reason));
+        }
+        assert_eq!(JobTask::from_word("endpoint.unheard-of"), None);
+    }
 }

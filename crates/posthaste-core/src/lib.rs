@@ -26,6 +26,7 @@ pub mod name;
 pub mod operational;
 pub mod origin;
 pub mod owner;
+pub mod replay;
 pub mod retry;
 pub mod role;
 pub mod schedule;

@@ -59,6 +59,12 @@ pub const RECOVER_WINDOW_MAX: Duration = Duration::from_hours(14 * 24);
 pub const LISTENER_WAIT_MAX: Duration = Duration::from_hours(24);
 /// Deliveries that a job puts back in one transaction: small enough that accepts do not wait for it.
 pub const JOB_STEP_ROWS: u32 = 500;
+/// Messages that a replay may name one by one.
+pub const REPLAY_MESSAGES_MAX: usize = 1_000;
+/// Deliveries that are looked at to say how many a replay concerns; past that it is "more than".
+pub const REPLAY_COUNT_ROWS_MAX: u32 = 50_000;
+/// Replays that one environment may have under way.
+pub const REPLAYS_RUNNING_MAX: u32 = 100;
 /// Rows that retention deletes in one transaction.
 pub const RETENTION_STEP_ROWS: u32 = 500;
 /// How long a source knows a request again, when nothing else is asked for: longer than any provider we know retries.

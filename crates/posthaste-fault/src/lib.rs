@@ -63,6 +63,7 @@ pub const EMBEDDED: &[&str] = &[
     "recover.created",
     "recover.half_put_back",
     "recover.cursor_saved",
+    "replay.half_put_back",
     // A new signing secret.
     "rotate.rotated",
     // Forgetting what is older than the retention.
@@ -91,6 +92,7 @@ pub const POSTGRES: &[&str] = &[
     "transaction.handed_over",
     // Putting dead letters back.
     "job.half_stepped",
+    "replay.half_stepped",
     // Forgetting what is older than the retention.
     "forget.half_forgotten",
     // A node: it joins, says that it lives, and takes over from one that does not.

@@ -8,10 +8,12 @@ use posthaste_core::app::Reference;
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{EndpointId, JobId};
-use posthaste_core::job::Job;
+use posthaste_core::job::{Job, Tally};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
+use posthaste_store::page::{Page, PageRequest};
 use posthaste_store::queue::{Backlog, Commits, Forgotten, HandOver, NewRecover, Record, Recorded};
+use posthaste_store::replay::{JobFilter, NewReplay, ReplayScope, ReplayStep};
 use posthaste_store::{ChangeError, Queue, StoreError};
 use posthaste_trials::judge::What;
 
@@ -125,6 +127,37 @@ impl Queue for Watched {
     async fn step_job(&self, now: Timestamp) -> Result<Option<Job>, StoreError> {
         self.clock.thawed().await;
         self.queue.step_job(now).await
+    }
+
+    async fn count_replay(&self, scope: ReplayScope) -> Result<Tally, ChangeError> {
+        self.queue.count_replay(scope).await
+    }
+
+    async fn replay(&self, new: NewReplay, now: Timestamp) -> Result<Job, ChangeError> {
+        self.queue.replay(new, now).await
+    }
+
+    async fn step_replay(&self, now: Timestamp) -> Result<ReplayStep, StoreError> {
+        self.clock.thawed().await;
+        self.queue.step_replay(now).await
+    }
+
+    async fn jobs(
+        &self,
+        environment: EnvironmentId,
+        filter: JobFilter,
+        page: PageRequest<JobId>,
+    ) -> Result<Page<Job>, StoreError> {
+        self.queue.jobs(environment, filter, page).await
+    }
+
+    async fn cancel_job(
+        &self,
+        environment: EnvironmentId,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<Job, ChangeError> {
+        self.queue.cancel_job(environment, id, now).await
     }
 
     async fn job(&self, environment: EnvironmentId, id: JobId) -> Result<Option<Job>, StoreError> {

@@ -72,6 +72,9 @@ pub enum ChangeError {
     /// It is no longer as whoever changes it has read it.
     #[error("{0} was changed meanwhile: read it and try again")]
     Outdated(&'static str),
+    /// There are as many of them as there may be.
+    #[error("too many {0} are under way: wait until one is over, or cancel one")]
+    TooMany(&'static str),
     /// The same idempotency key came with another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,

@@ -20,6 +20,7 @@ pub mod page;
 pub mod postgres;
 pub mod queue;
 mod received;
+pub mod replay;
 mod schema;
 pub mod seal;
 pub mod source;

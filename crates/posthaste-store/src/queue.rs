@@ -9,11 +9,13 @@ use posthaste_core::attempt::Attempt;
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease, Verdict};
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{EndpointId, JobId};
-use posthaste_core::job::Job;
+use posthaste_core::job::{Job, Tally};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 
 use crate::error::{ChangeError, StoreError};
+use crate::page::{Page, PageRequest};
+use crate::replay::{JobFilter, NewReplay, ReplayScope, ReplayStep};
 
 /// The engine, as the store sees it: who takes what is ready.
 ///
@@ -182,6 +184,35 @@ pub trait Queue: Send + Sync {
 
     /// Does the next step of the oldest unfinished job. `None`: there is none.
     async fn step_job(&self, now: Timestamp) -> Result<Option<Job>, StoreError>;
+
+    /// How many deliveries a replay would put back now; it looks at
+    /// [`REPLAY_COUNT_ROWS_MAX`](posthaste_core::limits::REPLAY_COUNT_ROWS_MAX) of them, or a few more.
+    async fn count_replay(&self, scope: ReplayScope) -> Result<Tally, ChangeError>;
+
+    /// Writes down a replay.
+    ///
+    /// Promise: each delivery that matches is put back at most once, even if a node dies in between; what is accepted
+    /// after this is not touched, nor what still waits or is in flight.
+    async fn replay(&self, new: NewReplay, now: Timestamp) -> Result<Job, ChangeError>;
+
+    /// Does the next step of the replay that is due first, and that no other node is at.
+    async fn step_replay(&self, now: Timestamp) -> Result<ReplayStep, StoreError>;
+
+    /// The jobs of an environment, recoveries and replays.
+    async fn jobs(
+        &self,
+        environment: EnvironmentId,
+        filter: JobFilter,
+        page: PageRequest<JobId>,
+    ) -> Result<Page<Job>, StoreError>;
+
+    /// Stops a job. What it has put back stays so; one that is over stays what it is.
+    async fn cancel_job(
+        &self,
+        environment: EnvironmentId,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<Job, ChangeError>;
 
     /// A job of this environment.
     async fn job(&self, environment: EnvironmentId, id: JobId) -> Result<Option<Job>, StoreError>;

@@ -3,6 +3,7 @@
 pub(crate) mod attempt;
 pub(crate) mod endpoint;
 pub(crate) mod event_type;
+pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod role;

@@ -11,6 +11,7 @@ pub mod directory;
 pub mod history;
 pub mod intake;
 pub mod queue;
+pub mod replay;
 pub mod sources;
 pub mod world;
 
@@ -115,6 +116,27 @@ macro_rules! for_each_promise {
                 whatever_has_an_id_is_found_by_it_alone_in_its_environment_only
                 an_open_store_answers_a_ping
             }
+            replay {
+                a_replay_puts_back_what_stands_as_asked_and_leaves_the_rest
+                a_replay_of_an_app_goes_through_all_its_endpoints
+                event_type_channel_and_tag_narrow_a_replay
+                a_replay_of_named_messages_touches_no_other
+                a_replay_of_what_is_missing_makes_the_deliveries_that_an_endpoint_wants
+                what_is_counted_is_what_is_put_back
+                what_ends_again_while_a_replay_runs_is_not_put_back_twice
+                a_replay_that_several_are_at_puts_each_back_once
+                what_is_accepted_after_a_replay_was_asked_for_is_not_touched
+                a_rate_is_kept_by_the_clock
+                a_replay_without_a_rate_does_not_wait_for_one_that_has_one
+                what_lost_its_payload_is_counted_and_not_put_back
+                a_cancelled_replay_goes_no_further
+                a_cancelled_recovery_goes_no_further
+                a_replay_ends_when_its_endpoint_or_its_app_is_gone_or_disabled
+                a_replay_of_an_app_passes_disabled_endpoints_by_and_says_so
+                a_replay_of_what_is_another_tenants_is_refused
+                so_many_replays_may_be_under_way_and_no_more
+                jobs_are_listed_by_what_they_do_and_how_they_stand
+            }
             sources {
                 what_was_received_is_there_with_its_origin_and_a_delivery_for_each_endpoint
                 what_is_received_is_handed_over_leased_with_its_origin
@@ -165,6 +187,7 @@ mod tests {
         let written = concat!(
             include_str!("intake.rs"),
             include_str!("queue.rs"),
+            include_str!("replay.rs"),
             include_str!("directory.rs"),
             include_str!("history.rs"),
             include_str!("sources.rs")

@@ -459,11 +459,11 @@ pub async fn a_recovery_puts_back_the_dead_letters_of_its_time_in_steps(world: W
     let asked = recovery(&world, app, endpoint, since);
     let desk = world.desk(false);
     let job = world.store.recover(asked, world.now()).await.unwrap();
-    assert_eq!((job.done_count, job.finished, desk.jobs_count()), (0, false, 1));
+    assert_eq!((job.done_count, job.is_over(), desk.jobs_count()), (0, false, 1));
     let step = world.store.step_job(world.now()).await.unwrap().unwrap();
-    assert_eq!((step.done_count, step.finished), (u64::from(JOB_STEP_ROWS), false));
+    assert_eq!((step.done_count, step.is_over()), (u64::from(JOB_STEP_ROWS), false));
     let step = world.store.step_job(world.now()).await.unwrap().unwrap();
-    assert_eq!((step.done_count, step.finished), (count, true));
+    assert_eq!((step.done_count, step.is_over()), (count, true));
     assert_eq!(world.store.step_job(world.now()).await.unwrap(), None);
     assert_eq!(world.store.job(world.environment, job.id).await.unwrap(), Some(step));
     let claimed = world.claims(endpoint).await;

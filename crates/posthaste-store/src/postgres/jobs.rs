@@ -2,16 +2,18 @@
 
 use posthaste_core::app::Reference;
 use posthaste_core::id::{AppId, EndpointId, JobId, MessageId};
-use posthaste_core::job::{Job, JobTask};
+use posthaste_core::job::{Job, JobState, JobTask};
 use posthaste_core::limits::JOB_STEP_ROWS;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_fault::point;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Client;
 
+use super::job_rows::read_job;
 use super::rows;
 use super::statement::{Text, Value, bytes, execute, query, query_opt};
 use super::work::Work;
+use crate::columns::job::{JOB_COLUMNS, RECOVERIES};
 use crate::error::{ChangeError, StoreError};
 use crate::queue::NewRecover;
 
@@ -41,7 +43,7 @@ pub(super) async fn resend(
 }
 
 /// Makes deliveries wait, due now, with their full schedule; those in flight are left alone.
-async fn put_back(
+pub(super) async fn put_back(
     work: &mut Work,
     app: AppId,
     messages: &[MessageId],
@@ -73,12 +75,15 @@ pub(super) async fn recover(work: &mut Work, new: &NewRecover, now: Timestamp) -
         id: new.id,
         environment: new.environment,
         app,
-        endpoint,
+        endpoint: Some(endpoint),
         task: JobTask::Recover,
         since: new.since,
         until: new.until,
         done_count: 0,
-        finished: false,
+        lost_count: 0,
+        total: None,
+        state: JobState::Running,
+        reason: None,
         created_at: now,
         updated_at: now,
     };
@@ -89,7 +94,7 @@ pub(super) async fn recover(work: &mut Work, new: &NewRecover, now: Timestamp) -
         &bytes(&job.id),
         &job.environment.0,
         &bytes(&job.app),
-        &bytes(&job.endpoint),
+        &bytes(&endpoint),
         &Text(job.task.word()),
         &job.since.as_micros(),
         &job.until.as_micros(),
@@ -101,35 +106,6 @@ pub(super) async fn recover(work: &mut Work, new: &NewRecover, now: Timestamp) -
     Ok(job)
 }
 
-const JOB_COLUMNS: &str =
-    "id, environment, app, endpoint, task, since, until, done_count, finished, created_at, updated_at, next";
-
-fn read_job(row: &Row) -> Result<Job, StoreError> {
-    Ok(Job {
-        id: rows::id(row, 0)?,
-        environment: rows::environment(row, 1)?,
-        app: rows::id(row, 2)?,
-        endpoint: rows::id(row, 3)?,
-        task: JobTask::from_word(row.try_get(4)?).unwrap_or(JobTask::Recover),
-        since: rows::at(row, 5)?,
-        until: rows::at(row, 6)?,
-        done_count: rows::count(row, 7)?,
-        finished: row.try_get(8)?,
-        created_at: rows::at(row, 9)?,
-        updated_at: rows::at(row, 10)?,
-    })
-}
-
-pub(super) async fn job(
-    client: &Client,
-    environment: EnvironmentId,
-    id: JobId,
-) -> Result<Option<Job>, StoreError> {
-    let sql = format!("SELECT {JOB_COLUMNS} FROM job WHERE id = $1 AND environment = $2");
-    let found = query_opt(client, &sql, &[&bytes(&id), &environment.0]).await?;
-    found.map(|row| read_job(&row)).transpose()
-}
-
 pub(super) async fn any_unfinished(client: &Client) -> Result<bool, StoreError> {
     Ok(query_opt(client, "SELECT 1 FROM job WHERE NOT finished LIMIT 1", &[]).await?.is_some())
 }
@@ -137,30 +113,33 @@ pub(super) async fn any_unfinished(client: &Client) -> Result<bool, StoreError> 
 /// One step of the oldest unfinished job that no other node is at: its rows, how far it is and that it is over are one
 /// commit.
 pub(super) async fn step(work: &mut Work, now: Timestamp) -> Result<Option<Job>, StoreError> {
-    let sql = format!(
-        "SELECT {JOB_COLUMNS} FROM job WHERE NOT finished ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
-    );
-    let Some(row) = query_opt(work.client(), &sql, &[]).await? else { return Ok(None) };
+    let sql = "SELECT id, next FROM job WHERE NOT finished ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED";
+    let Some(row) = query_opt(work.client(), sql, &[]).await? else { return Ok(None) };
+    let (id, next): (JobId, MessageId) = (rows::id(&row, 0)?, rows::id(&row, 1)?);
+    let sql = format!("SELECT {JOB_COLUMNS} FROM {RECOVERIES} WHERE id = $1");
+    let Some(row) = query_opt(work.client(), &sql, &[&bytes(&id)]).await? else { return Ok(None) };
     let mut job = read_job(&row)?;
-    let next: MessageId = rows::id(&row, 11)?;
+    let endpoint = job.endpoint.ok_or_else(|| rows::corrupt("job", "a recovery has no endpoint"))?;
     // Locked, so that retention does not take them meanwhile.
     let sql = "SELECT message FROM delivery WHERE state = 3 AND endpoint = $1 AND message > $2 AND message < $3 \
                ORDER BY message LIMIT $4 FOR UPDATE";
     let until = MessageId::first_at(job.until);
     let limit = i64::from(JOB_STEP_ROWS);
-    let values: [&dyn Value; 4] = [&bytes(&job.endpoint), &bytes(&next), &bytes(&until), &limit];
+    let values: [&dyn Value; 4] = [&bytes(&endpoint), &bytes(&next), &bytes(&until), &limit];
     let found = query(work.client(), sql, &values).await?;
     let found = found.iter().map(|row| rows::id(row, 0)).collect::<Result<Vec<MessageId>, _>>()?;
-    put_back(work, job.app, &found, job.endpoint, now).await?;
+    put_back(work, job.app, &found, endpoint, now).await?;
     point!("job.half_stepped");
     job.done_count += found.len() as u64;
-    job.finished = found.len() < JOB_STEP_ROWS as usize;
+    if found.len() < JOB_STEP_ROWS as usize {
+        job.state = JobState::Finished;
+    }
     job.updated_at = now;
     let next = found.last().copied().unwrap_or(next);
     let sql = "UPDATE job SET next = $2, done_count = $3, finished = $4, updated_at = $5 WHERE id = $1";
     let done_count = i64::try_from(job.done_count).unwrap_or(i64::MAX);
     let values: [&dyn Value; 5] =
-        [&bytes(&job.id), &bytes(&next), &done_count, &job.finished, &now.as_micros()];
+        [&bytes(&job.id), &bytes(&next), &done_count, &job.is_over(), &now.as_micros()];
     execute(work.client(), sql, &values).await?;
     Ok(Some(job))
 }

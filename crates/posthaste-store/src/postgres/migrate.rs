@@ -16,6 +16,7 @@ use crate::schema::{self, Applied, WorksWith, checksum_of, judge};
 const RELEASED: &[&str] = &[
     include_str!("../../migrations/postgres/0001_first.sql"),
     include_str!("../../migrations/postgres/0002_owners.sql"),
+    include_str!("../../migrations/postgres/0003_replay.sql"),
 ];
 /// What a binary adds that plays the next version in a test.
 const NEXT: &str = include_str!("../../migrations/next/postgres.sql");

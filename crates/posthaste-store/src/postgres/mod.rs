@@ -4,6 +4,7 @@
 //! nothing is set for a session. What listens has a connection of its own, and can be done without.
 
 mod batch;
+mod candidates;
 mod clock;
 mod connection;
 mod directory;
@@ -13,6 +14,7 @@ mod gauge;
 mod history;
 pub(crate) mod import;
 mod intake;
+mod job_rows;
 mod jobs;
 mod listen;
 mod memo;
@@ -27,6 +29,7 @@ mod pages;
 mod partitions;
 mod pool;
 mod queue;
+mod replay;
 mod retention;
 mod rows;
 mod shared;

@@ -8,7 +8,7 @@ use posthaste_core::app::Reference;
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::{EndpointId, JobId, MessageId};
-use posthaste_core::job::Job;
+use posthaste_core::job::{Job, Tally};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use tokio_postgres::Row;
@@ -18,9 +18,11 @@ use super::batch::{AskedClaim, AskedRecord, AskedRelease, Claim, Command};
 use super::notice::Told;
 use super::statement::{Value, bytes, execute, query, query_opt};
 use super::work::{Work, change};
-use super::{PostgresStore, jobs, owners, retention, rows};
+use super::{PostgresStore, job_rows, jobs, owners, replay, retention, rows};
 use crate::error::{ChangeError, StoreError};
+use crate::page::{Page, PageRequest};
 use crate::queue::{Backlog, Commits, Forgotten, HandOver, NewRecover, Queue, Record, Recorded};
+use crate::replay::{JobFilter, NewReplay, ReplayScope, ReplayStep};
 
 /// Endpoints that are looked at for the oldest delivery; past that the figure is that of the first so many.
 const ENDPOINTS_LOOKED_AT: i64 = 10_000;
@@ -121,7 +123,46 @@ impl Queue for PostgresStore {
 
     async fn job(&self, environment: EnvironmentId, id: JobId) -> Result<Option<Job>, StoreError> {
         let client = self.pool.get().await?;
-        jobs::job(&client, environment, id).await
+        job_rows::job(&client, environment, id).await
+    }
+
+    async fn jobs(
+        &self,
+        environment: EnvironmentId,
+        filter: JobFilter,
+        page: PageRequest<JobId>,
+    ) -> Result<Page<Job>, StoreError> {
+        let client = self.pool.get().await?;
+        job_rows::jobs(&client, environment, filter, &page).await
+    }
+
+    async fn cancel_job(
+        &self,
+        environment: EnvironmentId,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<Job, ChangeError> {
+        change!(self, |work| job_rows::cancel(work, environment, id, now))
+    }
+
+    async fn count_replay(&self, scope: ReplayScope) -> Result<Tally, ChangeError> {
+        let client = self.pool.get().await?;
+        replay::count(&client, &scope).await
+    }
+
+    async fn replay(&self, new: NewReplay, now: Timestamp) -> Result<Job, ChangeError> {
+        change!(self, |work| replay::ask(work, &new, now))
+    }
+
+    async fn step_replay(&self, now: Timestamp) -> Result<ReplayStep, StoreError> {
+        let client = self.pool.get().await?;
+        let next_at = replay::next_at(&client).await?;
+        drop(client);
+        match next_at {
+            None => Ok(ReplayStep::Idle),
+            Some(next_at) if next_at > now => Ok(ReplayStep::Later(next_at)),
+            Some(_) => change!(self, |work| replay::step(work, now)),
+        }
     }
 
     async fn forget(&self, before: Timestamp, now: Timestamp) -> Result<Forgotten, StoreError> {

@@ -1,16 +1,18 @@
 //! Puts deliveries back into the queue: one by resend, many by a job in small steps.
 
 use posthaste_core::app::Reference;
-use posthaste_core::id::{AppId, EndpointId, JobId, MessageId};
-use posthaste_core::job::{Job, JobTask};
+use posthaste_core::id::{AppId, EndpointId, MessageId};
+use posthaste_core::job::{Job, JobState, JobTask};
 use posthaste_core::limits::JOB_STEP_ROWS;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_fault::point;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::job_rows::read_job;
 use super::rows;
 use super::writer::Work;
+use crate::columns::job::{JOB_COLUMNS, RECOVERIES};
 use crate::error::{ChangeError, StoreError};
 use crate::queue::NewRecover;
 
@@ -41,7 +43,7 @@ pub(super) fn resend(
 }
 
 /// Makes a delivery wait, due now, with its full schedule; one in flight is left alone.
-fn put_back(
+pub(super) fn put_back(
     work: &mut Work<'_>,
     app: AppId,
     message: MessageId,
@@ -73,12 +75,15 @@ pub(super) fn recover(work: &mut Work<'_>, new: &NewRecover, now: Timestamp) -> 
         id: new.id,
         environment: new.environment,
         app: app.app.id,
-        endpoint,
+        endpoint: Some(endpoint),
         task: JobTask::Recover,
         since: new.since,
         until: new.until,
         done_count: 0,
-        finished: false,
+        lost_count: 0,
+        total: None,
+        state: JobState::Running,
+        reason: None,
         created_at: now,
         updated_at: now,
     };
@@ -90,7 +95,7 @@ pub(super) fn recover(work: &mut Work<'_>, new: &NewRecover, now: Timestamp) -> 
         job.id.as_bytes(),
         job.environment.0,
         job.app.as_bytes(),
-        job.endpoint.as_bytes(),
+        endpoint.as_bytes(),
         job.task.word(),
         job.since.as_micros(),
         job.until.as_micros(),
@@ -103,44 +108,18 @@ pub(super) fn recover(work: &mut Work<'_>, new: &NewRecover, now: Timestamp) -> 
     Ok(job)
 }
 
-const JOB_COLUMNS: &str =
-    "id, environment, app, endpoint, task, since, until, done_count, finished, created_at, updated_at";
-
-fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
-    let task: String = row.get(4)?;
-    Ok(Job {
-        id: rows::id(row, 0)?,
-        environment: EnvironmentId(row.get(1)?),
-        app: rows::id(row, 2)?,
-        endpoint: rows::id(row, 3)?,
-        task: JobTask::from_word(&task).unwrap_or(JobTask::Recover),
-        since: rows::at(row, 5)?,
-        until: rows::at(row, 6)?,
-        done_count: row.get(7)?,
-        finished: row.get(8)?,
-        created_at: rows::at(row, 9)?,
-        updated_at: rows::at(row, 10)?,
-    })
-}
-
-pub(super) fn job(
-    conn: &Connection,
-    environment: EnvironmentId,
-    id: JobId,
-) -> Result<Option<Job>, StoreError> {
-    let sql = format!("SELECT {JOB_COLUMNS} FROM job WHERE id = ?1 AND environment = ?2");
-    Ok(conn.prepare_cached(&sql)?.query_row(params![id.as_bytes(), environment.0], read_job).optional()?)
-}
-
-/// The oldest unfinished job.
+/// The oldest unfinished recovery.
 pub(super) fn unfinished(conn: &Connection) -> Result<Option<Job>, StoreError> {
-    let sql = format!("SELECT {JOB_COLUMNS} FROM job WHERE finished = 0 ORDER BY id LIMIT 1");
+    let sql = format!(
+        "SELECT {JOB_COLUMNS} FROM {RECOVERIES} WHERE id = (SELECT id FROM job WHERE finished = 0 ORDER BY id LIMIT 1)"
+    );
     Ok(conn.prepare_cached(&sql)?.query_row([], read_job).optional()?)
 }
 
-/// One step of the oldest unfinished job: its rows, how far it is and that it is over are one commit.
+/// One step of the oldest unfinished recovery: its rows, how far it is and that it is over are one commit.
 pub(super) fn step(work: &mut Work<'_>, now: Timestamp) -> Result<Option<Job>, StoreError> {
     let Some(mut job) = unfinished(work.conn)? else { return Ok(None) };
+    let endpoint = job.endpoint.ok_or_else(|| rows::corrupt("job", "a recovery has no endpoint"))?;
     let sql = "SELECT message FROM delivery WHERE state = 3 AND endpoint = ?1 AND message > ?2 AND message < ?3 \
                ORDER BY message LIMIT ?4";
     let next: [u8; 20] = work
@@ -150,17 +129,19 @@ pub(super) fn step(work: &mut Work<'_>, now: Timestamp) -> Result<Option<Job>, S
     let mut statement = work.conn.prepare_cached(sql)?;
     let until = MessageId::first_at(job.until);
     let found = statement
-        .query_map(params![job.endpoint.as_bytes(), next, until.as_bytes(), JOB_STEP_ROWS], |row| {
+        .query_map(params![endpoint.as_bytes(), next, until.as_bytes(), JOB_STEP_ROWS], |row| {
             rows::id(row, 0)
         })?
         .collect::<Result<Vec<MessageId>, _>>()?;
     drop(statement);
     for message in &found {
-        put_back(work, job.app, *message, job.endpoint, now)?;
+        put_back(work, job.app, *message, endpoint, now)?;
         point!("recover.half_put_back");
     }
     job.done_count += found.len() as u64;
-    job.finished = found.len() < JOB_STEP_ROWS as usize;
+    if found.len() < JOB_STEP_ROWS as usize {
+        job.state = JobState::Finished;
+    }
     job.updated_at = now;
     let next = found.last().map_or(next, |message| *message.as_bytes());
     let sql = "UPDATE job SET next = ?2, done_count = ?3, finished = ?4, updated_at = ?5 WHERE id = ?1";
@@ -168,7 +149,7 @@ pub(super) fn step(work: &mut Work<'_>, now: Timestamp) -> Result<Option<Job>, S
         job.id.as_bytes(),
         next,
         job.done_count,
-        job.finished,
+        job.is_over(),
         now.as_micros()
     ])?;
     point!("recover.cursor_saved");

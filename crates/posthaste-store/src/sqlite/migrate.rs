@@ -11,6 +11,7 @@ const RELEASED: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_sources.sql"),
     include_str!("../../migrations/sqlite/0003_cron.sql"),
+    include_str!("../../migrations/sqlite/0004_replay.sql"),
 ];
 /// What a binary adds that plays the next version in a test.
 const NEXT: &str = include_str!("../../migrations/next/sqlite.sql");

@@ -1,5 +1,6 @@
 //! The embedded store: one SQLite file, one thread that writes, a few connections that read.
 
+mod candidates;
 mod clock;
 pub mod copy;
 mod directory;
@@ -8,6 +9,7 @@ mod files;
 mod health;
 mod history;
 mod intake;
+mod job_rows;
 mod jobs;
 pub mod lock;
 mod memo;
@@ -17,6 +19,7 @@ mod pages;
 mod queue;
 mod reader;
 mod record;
+mod replay;
 mod retention;
 mod rows;
 mod sources;

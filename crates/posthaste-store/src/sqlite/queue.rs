@@ -9,7 +9,7 @@ use posthaste_core::app::Reference;
 use posthaste_core::attempt::Trigger;
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
 use posthaste_core::id::{AppId, EndpointId, JobId, MessageId};
-use posthaste_core::job::Job;
+use posthaste_core::job::{Job, Tally};
 use posthaste_core::limits::LISTENER_WAIT_MAX;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
@@ -17,9 +17,11 @@ use posthaste_fault::{Bug, planted, point};
 use rusqlite::{Connection, params};
 
 use super::writer::Work;
-use super::{SqliteStore, clock, jobs, record, retention, rows};
+use super::{SqliteStore, clock, job_rows, jobs, record, replay, retention, rows};
 use crate::error::{ChangeError, StoreError};
+use crate::page::{Page, PageRequest};
 use crate::queue::{Backlog, Commits, Forgotten, HandOver, NewRecover, Queue, Record, Recorded};
+use crate::replay::{JobFilter, NewReplay, ReplayScope, ReplayStep};
 
 #[async_trait]
 impl Queue for SqliteStore {
@@ -100,7 +102,41 @@ impl Queue for SqliteStore {
     }
 
     async fn job(&self, environment: EnvironmentId, id: JobId) -> Result<Option<Job>, StoreError> {
-        self.reader.list(move |conn| jobs::job(conn, environment, id)).await
+        self.reader.list(move |conn| job_rows::job(conn, environment, id)).await
+    }
+
+    async fn jobs(
+        &self,
+        environment: EnvironmentId,
+        filter: JobFilter,
+        page: PageRequest<JobId>,
+    ) -> Result<Page<Job>, StoreError> {
+        self.reader.list(move |conn| job_rows::jobs(conn, environment, filter, &page)).await
+    }
+
+    async fn cancel_job(
+        &self,
+        environment: EnvironmentId,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<Job, ChangeError> {
+        self.writer.run(move |work| job_rows::cancel(work, environment, id, now)).await
+    }
+
+    async fn count_replay(&self, scope: ReplayScope) -> Result<Tally, ChangeError> {
+        self.reader.list(move |conn| replay::count(conn, &scope)).await
+    }
+
+    async fn replay(&self, new: NewReplay, now: Timestamp) -> Result<Job, ChangeError> {
+        self.writer.run(move |work| replay::ask(work, &new, now)).await
+    }
+
+    async fn step_replay(&self, now: Timestamp) -> Result<ReplayStep, StoreError> {
+        match self.reader.list(replay::next_at).await? {
+            None => Ok(ReplayStep::Idle),
+            Some(next_at) if next_at > now => Ok(ReplayStep::Later(next_at)),
+            Some(_) => self.writer.run(move |work| replay::step(work, now)).await,
+        }
     }
 
     async fn forget(&self, before: Timestamp, now: Timestamp) -> Result<Forgotten, StoreError> {

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use posthaste_core::app::Reference;
 use posthaste_core::delivery::{DeadLetter, Verdict};
-use posthaste_core::id::MessageId;
+use posthaste_core::id::{AppId, EndpointId, MessageId};
+use posthaste_core::replay::{Pace, ReplayFilter, Which};
 use posthaste_core::time::Timestamp;
 use posthaste_store::conformance::World;
 use posthaste_store::conformance::world::LEASE;
 use posthaste_store::history::{AttemptFilter, MessageFilter};
 use posthaste_store::page::{Order, PageRequest};
 use posthaste_store::queue::NewRecover;
+use posthaste_store::replay::{JobFilter, NewReplay, ReplayScope};
 
 use super::cluster::{Cluster, Database};
 
@@ -97,6 +99,28 @@ async fn does_everything(world: &World) {
     store.forget(now().earlier(Duration::from_hours(48)), now()).await.unwrap();
 }
 
+/// Of the app and the endpoint that have all these deliveries.
+async fn replays_everything(world: &World, app: AppId, endpoint: EndpointId) {
+    let (store, environment) = (&world.store, world.environment);
+    let ids: Vec<MessageId> = (0..1_000).map(|_| world.id()).collect();
+    for (which, messages) in
+        [(Which::Failed, None), (Which::Delivered, None), (Which::Ended, Some(ids)), (Which::Missing, None)]
+    {
+        let (since, until) = (Timestamp::EPOCH, world.now());
+        let filter =
+            ReplayFilter { which, since, until, event_types: None, channel: None, tag: None, messages };
+        let scope = ReplayScope { environment, app: app.into(), endpoint: Some(World::to(endpoint)), filter };
+        let total = store.count_replay(scope.clone()).await.unwrap();
+        let new = NewReplay { id: world.id(), scope, pace: Pace::default(), total };
+        let job = store.replay(new, world.now()).await.unwrap();
+        for _ in 0..2 {
+            store.step_replay(world.now()).await.unwrap();
+        }
+        store.cancel_job(environment, job.id, world.now()).await.unwrap();
+    }
+    store.jobs(environment, JobFilter::default(), PageRequest::first(Order::Descending)).await.unwrap();
+}
+
 async fn reads_everything(world: &World, app: Reference, message: Reference, endpoint: Reference) {
     let (store, environment) = (&world.store, world.environment);
     let filter = AttemptFilter::default();
@@ -134,7 +158,7 @@ fn days_touched(plan: &str) -> usize {
 async fn no_statement_reads_a_large_table_from_end_to_end() {
     let Some(cluster) = Cluster::running().await else { return };
     let database = cluster.database().await;
-    {
+    let (app, endpoint) = {
         let world = World::new(database.open().await).await;
         let app = world.app().await;
         let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -145,12 +169,14 @@ async fn no_statement_reads_a_large_table_from_end_to_end() {
         let endpoint = world.endpoint(app).await;
         let literal = |id: &[u8]| format!("'\\x{}'::bytea", hex(id));
         fill(&database, &literal(app.as_bytes()), &literal(endpoint.as_bytes())).await;
-    }
+        (app, endpoint)
+    };
     database.explains_itself().await;
     let world = World::new(database.open().await).await;
     // The first world made its ids in the same way.
     world.advance(Duration::from_secs(3_600));
     does_everything(&world).await;
+    replays_everything(&world, app, endpoint).await;
     let plans = database.plans();
     assert!(plans.len() > 50, "PostgreSQL told of {} statements", plans.len());
     let slow: Vec<_> = plans.iter().filter(|plan| plan.lines().any(is_slow)).collect();
