@@ -158,7 +158,9 @@ impl From<ChangeError> for ApiError {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::NotFound(what) => Self::not_found(what),
-            ChangeError::Taken(_) | ChangeError::Outdated(_) => Self::conflict(error.to_string()),
+            ChangeError::Taken(_) | ChangeError::Outdated(_) | ChangeError::TooMany(_) => {
+                Self::conflict(error.to_string())
+            }
             ChangeError::KeyReused => Self::invalid("header", "idempotency-key", error.to_string()),
             ChangeError::KeyInUse => Self::conflict(format!("idempotency-key: {error}")),
             ChangeError::Store(error) => error.into(),

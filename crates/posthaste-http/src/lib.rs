@@ -32,7 +32,7 @@ use posthaste_core::role::{Role, Roles};
 use crate::api::owned::{OfSource, Operational};
 use crate::api::{
     app, attempt, endpoint, event_type, find, headers, ingest, message, not_supported, owned, portal,
-    recovery, secret, task,
+    recovery, replay, secret, task,
 };
 use crate::error::ApiError;
 pub use crate::openapi::document as openapi;
@@ -146,6 +146,9 @@ fn customers(router: &mut Routes, state: &Shared) {
     router.add(&at("/stats"), get(endpoint::stats));
     router.add(&at("/send-example"), once(state, message::send_example));
     router.add(&at("/recover"), once(state, recovery::recover));
+    router.add(&at("/bulk-replay"), once(state, replay::bulk));
+    router.add(&at("/replay-missing"), once(state, replay::missing));
+    router.add("/api/posthaste/v1/app/{app}/replay", once(state, replay::of_app));
     router.add(&at("/msg"), get(attempt::attempted_messages));
     router.add("/api/v1/app/{app}/attempt/endpoint/{endpoint}", get(attempt::by_endpoint));
     router.add("/api/v1/app/{app}/attempt/msg/{msg}", get(attempt::by_message));
@@ -161,7 +164,9 @@ fn customers(router: &mut Routes, state: &Shared) {
 /// The team behind the sender: portal links, operational webhooks, jobs.
 fn operators(router: &mut Routes, state: &Shared) {
     router.add("/api/v1/auth/app-portal-access/{app}", once(state, portal::access));
+    router.add("/api/v1/background-task", get(task::list));
     router.add("/api/v1/background-task/{task}", get(task::get));
+    router.add("/api/posthaste/v1/background-task/{task}/cancel", once(state, task::cancel));
     router.add("/api/posthaste/v1/find/{id}", get(find::find));
     let one = "/api/v1/operational-webhook/endpoint/{endpoint}";
     let at = |rest: &str| format!("{one}{rest}");
@@ -194,6 +199,7 @@ fn receivers(router: &mut Routes, state: &Shared) {
     router.add(&at("/log"), get(ingest::log::list));
     router.add(&at("/request"), get(ingest::request::list).delete(ingest::request::clear));
     router.add(&at("/request/{request}"), get(ingest::request::get));
+    router.add("/api/posthaste/v1/source/{source}/replay", once(state, replay::of_source));
     router.add(&at("/dashboard"), once(state, ingest::source::dashboard));
     router.add(&at("/endpoint"), get(owned::list::<OfSource>).merge(once(state, owned::create::<OfSource>)));
     let one = "/ingest/api/v1/source/{source}/endpoint/{endpoint}";

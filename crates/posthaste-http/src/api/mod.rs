@@ -14,5 +14,6 @@ pub(crate) mod owned;
 pub(crate) mod portal;
 mod received;
 pub(crate) mod recovery;
+pub(crate) mod replay;
 pub(crate) mod secret;
 pub(crate) mod task;

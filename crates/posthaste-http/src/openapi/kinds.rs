@@ -8,7 +8,7 @@ use posthaste_core::limits::{
     ANSWER_DELAY_MAX, APP_NAME_LENGTH_MAX, DEDUPE_WINDOW_MAX, DESCRIPTION_LENGTH_MAX,
     EVENT_TYPES_PER_ENDPOINT_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_PER_ENDPOINT_MAX,
     IDEMPOTENCY_KEY_LENGTH_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RECEIVED_BODY_BYTES_MAX,
-    TAGS_PER_MESSAGE_MAX, URL_LENGTH_MAX,
+    REPLAY_MESSAGES_MAX, TAGS_PER_MESSAGE_MAX, URL_LENGTH_MAX,
 };
 use posthaste_core::name::{Channel, EventTypeName, Label, Tag, Uid};
 use serde_json::{Map, Value, json};
@@ -79,6 +79,8 @@ pub(super) enum Kind {
     Texts,
     /// A list of texts.
     List,
+    /// Ids of messages.
+    MessageIds,
     /// One of these words.
     Words(&'static [&'static str]),
     Headers,
@@ -198,6 +200,10 @@ fn list(kind: Kind) -> Value {
         Kind::Tags => list(Kind::Channel, 0, TAGS_PER_MESSAGE_MAX),
         Kind::Labels => list(Kind::Label, 0, FLAGS_MAX),
         Kind::HeaderNames => list(Kind::Text, 0, HEADERS_PER_ENDPOINT_MAX),
+        Kind::MessageIds => {
+            let id = json!({ "type": "string", "pattern": "^msg_[0-9A-Za-z]{27}$" });
+            json!({ "type": "array", "items": id, "minItems": 1, "maxItems": REPLAY_MESSAGES_MAX })
+        }
         Kind::Methods => list(Kind::Words(&METHODS), 1, METHODS.len()),
         Kind::Statuses => {
             json!({ "type": "array", "items": schema(Kind::Whole(200, 599)), "maxItems": answer::SEQUENCE_MAX })
@@ -257,6 +263,10 @@ pub(super) fn query(name: &str, of: Option<&str>) -> Value {
             json!({ "type": "integer", "minimum": 1, "maximum": PAGE_ROWS_MAX, "default": PAGE_ROWS_DEFAULT })
         }
         "order" => schema(Kind::Ref("Ordering")),
+        "status" if of == Some("ListResponse_BackgroundTaskOut_") => {
+            schema(Kind::Ref("BackgroundTaskStatus"))
+        }
+        "task" => schema(Kind::Ref("BackgroundTaskType")),
         "status" => schema(Kind::Ref("MessageStatus")),
         "status_code_class" => schema(Kind::Ref("StatusCodeClass")),
         "before" | "after" | "since" | "until" => schema(Kind::Instant),

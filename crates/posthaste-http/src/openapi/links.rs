@@ -22,7 +22,8 @@ pub(super) fn names(path: &str) -> Vec<&str> {
 
 /// The links of an operation's answer: to all whose path has the same names, and the one that was made.
 pub(super) fn of(maker: &Operation) -> Option<Value> {
-    if maker.id == "v1.endpoint.recover" {
+    // Of an answer that may be a count, nothing is said.
+    if matches!(maker.id, "v1.endpoint.recover" | "v1.endpoint.bulk-replay" | "v1.endpoint.replay-missing") {
         let parameters = json!({ "task_id": "$response.body#/id" });
         let link = json!({ "operationId": "v1.background-task.get", "parameters": parameters });
         return Some(json!({ "v1.background-task.get": link }));

@@ -69,6 +69,7 @@ const OK: &[u16] = &[200];
 const MADE: &[u16] = &[201];
 const OK_OR_MADE: &[u16] = &[200, 201];
 const TAKEN: &[u16] = &[202];
+const OK_OR_TAKEN: &[u16] = &[200, 202];
 const EMPTY: (&[u16], Option<&str>) = (&[204], None);
 
 const APPS: &str = "/api/v1/app";
@@ -120,6 +121,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats"), ("v1.endpoint.get-stats", "Count deliveries by state"), &["since", "until"], None, (OK, Some("EndpointStats"))),
     row(("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example"), ("v1.endpoint.send-example", "Send an example to this endpoint only"), &[], Some("EventExampleIn"), (TAKEN, Some("MessageOut"))),
     row(("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover"), ("v1.endpoint.recover", "Send all that failed again"), &[], Some("RecoverIn"), (TAKEN, Some("RecoverOut"))),
+    row(("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay"), ("v1.endpoint.bulk-replay", "Send what was delivered or failed again"), &[], Some("BulkReplayIn"), (TAKEN, Some("ReplayOut"))),
+    row(("POST", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing"), ("v1.endpoint.replay-missing", "Send what was never sent to this endpoint"), &[], Some("ReplayIn"), (TAKEN, Some("ReplayOut"))),
+    row(("POST", "/api/posthaste/v1/app/{app_id}/replay"), ("posthaste.replay.app", "Count or send again what matches, of an app"), &[], Some("AppReplayIn"), (OK_OR_TAKEN, Some("AppReplayOut"))),
+    row(("POST", "/api/posthaste/v1/source/{source_id}/replay"), ("posthaste.replay.source", "Count or send again what matches, of a source"), &[], Some("AppReplayIn"), (OK_OR_TAKEN, Some("AppReplayOut"))),
+    row(("POST", "/api/posthaste/v1/background-task/{task_id}/cancel"), ("posthaste.background-task.cancel", "Stop a job"), &[], None, (OK, Some("BackgroundTaskOut"))),
     row(("GET", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg"), ("v1.message-attempt.list-attempted-messages", "List what an endpoint was sent"), ATTEMPTED, None, (OK, Some("ListResponse_EndpointMessageOut_"))),
     row(("GET", MSGS), ("v1.message.list", "List messages"), MESSAGES, None, (OK, Some("ListResponse_MessageOut_"))),
     row(("POST", MSGS), ("v1.message.create", "Send a message"), &["with_content"], Some("MessageIn"), (TAKEN, Some("MessageOut"))),
@@ -133,6 +139,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row(("DELETE", "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content"), ("v1.message-attempt.expunge-content", "Remove an answer's body for good"), &[], None, EMPTY),
     row(("POST", "/api/v1/auth/app-portal-access/{app_id}"), ("v1.authentication.app-portal-access", "Make a portal link"), &[], Some("AppPortalAccessIn?"), (OK, Some("AppPortalAccessOut"))),
     row(("POST", "/api/v1/auth/logout"), ("v1.authentication.logout", "End the token that asks"), &[], None, EMPTY),
+    row(("GET", "/api/v1/background-task"), ("v1.background-task.list", "List jobs"), &["limit", "iterator", "order", "status", "task"], None, (OK, Some("ListResponse_BackgroundTaskOut_"))),
     row(("GET", "/api/v1/background-task/{task_id}"), ("v1.background-task.get", "Read a job"), &[], None, (OK, Some("BackgroundTaskOut"))),
     row(("GET", "/api/posthaste/v1/find/{id}"), ("v1.posthaste.find", "Say what an id names, and where that is"), &[], None, (OK, Some("FoundOut"))),
     row(("GET", OPS), ("v1.operational-webhook-endpoint.list", "List operational endpoints"), PAGE, None, (OK, Some("ListResponse_EndpointOut_"))),

@@ -6,10 +6,10 @@ use posthaste_core::limits::{
 use serde_json::{Map, Value, json};
 
 use super::kinds::Kind::{
-    AnswerBody, AnswerHeaders, Any, Bool, Channels, Count, DedupeBy, EventId, HeaderNames, HeaderPatch,
-    Headers, Instant, Label, Labels, List, ListOf, Methods, Networks, NewTypeName, Object, OwnUid, Prose,
-    Ref, Schemas, Secret, Statuses, Tags, Target, Text, Texts, Title, TypeName, TypeNames, Uid, Url, Whole,
-    Words,
+    AnswerBody, AnswerHeaders, Any, Bool, Channel, Channels, Count, DedupeBy, EventId, HeaderNames,
+    HeaderPatch, Headers, Instant, Label, Labels, List, ListOf, MessageIds, Methods, Networks, NewTypeName,
+    Object, OwnUid, Prose, Ref, Schemas, Secret, Statuses, Tags, Target, Text, Texts, Title, TypeName, TypeNames, Uid,
+    Url, Whole, Words,
 };
 use super::kinds::{BODY_BYTES, DELAY_MS, KEEP_SECS, Kind, RATE, WINDOW_SECS, object};
 
@@ -95,6 +95,31 @@ const SOURCE_OUT: &[(&str, Kind)] = &[
     ("provider?", Object),
 ];
 
+/// Which messages a replay is about.
+const WHICH_MESSAGES: &[(&str, Kind)] =
+    &[("until?", Instant), ("eventTypes?", TypeNames(1)), ("channel?", Channel), ("tag?", Channel)];
+
+/// What else our own route takes.
+const APP_REPLAY: &[(&str, Kind)] = &[
+    ("since?", Instant),
+    ("endpoint?", Uid),
+    ("status?", Words(&["failed", "delivered", "any"])),
+    ("messages?", MessageIds),
+    ("ratePerSecond?", RATE),
+    ("dryRun", Bool),
+];
+
+/// A job; or, of a dry run, how many there are, and whether there are more than that.
+const APP_REPLAY_OUT: &[(&str, Kind)] = &[
+    ("count", Count),
+    ("more", Bool),
+    ("id", Text),
+    ("status", Ref("BackgroundTaskStatus")),
+    ("task", Ref("BackgroundTaskType")),
+    ("data", Object),
+    ("updatedAt", Instant),
+];
+
 /// In snake case, as Svix has it.
 const LOG_OUT: &[(&str, Kind)] = &[
     ("id*", Text),
@@ -177,6 +202,7 @@ pub(super) fn all() -> Value {
         "IngestSourceOut",
         "IngestLogOut",
         "IngestRequestOut",
+        "BackgroundTaskOut",
     ] {
         let page = [("data*", ListOf(name)), ("iterator?", Text), ("prevIterator?", Text), ("done*", Bool)];
         all.insert(format!("ListResponse_{name}_"), object(&page));
@@ -230,6 +256,9 @@ fn inputs() -> Vec<(&'static str, Value)> {
         ("EventExampleIn", object(&[("eventType*", TypeName), ("exampleIndex?", Whole(0, 1_000))])),
         ("MessageIn", object(message)),
         ("RecoverIn", object(&[("since*", Instant), ("until?", Instant)])),
+        ("ReplayIn", object(&[("since*", Instant), ("until?", Instant)])),
+        ("BulkReplayIn", with(WHICH_MESSAGES, &[("since*", Instant), ("status?", Ref("ReplayStatus"))])),
+        ("AppReplayIn", with(WHICH_MESSAGES, APP_REPLAY)),
         ("IngestSourceIn", with(SOURCE_IN, RULES)),
         ("IngestSourcePatch", with(SOURCE_PATCH, RULES)),
         ("IngestDedupe", object(&[("by", DedupeBy), ("windowSeconds", WINDOW_SECS)])),
@@ -306,6 +335,8 @@ fn outputs() -> Vec<(&'static str, Value)> {
         ("MessageEndpointOut", with(ENDPOINT_OUT, STANDING)),
         ("EndpointMessageOut", with(MESSAGE_OUT, STANDING)),
         ("RecoverOut", object(task)),
+        ("ReplayOut", object(task)),
+        ("AppReplayOut", with(APP_REPLAY_OUT, &[])),
         ("BackgroundTaskOut", object(task)),
         ("AppPortalAccessOut", object(&[("token*", Text), ("url*", Url)])),
         ("EmptyResponse", json!({ "type": "object" })),
@@ -337,7 +368,8 @@ fn errors_and_words() -> Vec<(&'static str, Value)> {
         ("StatusCodeClass", numbers(&[0, 100, 200, 300, 400, 500])),
         ("FoundOut", object(FOUND_OUT)),
         ("FoundKind", words(&["app", "endpoint", "source", "message", "attempt", "job", "refusal"])),
-        ("BackgroundTaskStatus", words(&["running", "finished"])),
-        ("BackgroundTaskType", words(&["endpoint.recover"])),
+        ("BackgroundTaskStatus", words(&["running", "finished", "failed"])),
+        ("BackgroundTaskType", words(&["endpoint.recover", "endpoint.replay", "endpoint.bulk-replay"])),
+        ("ReplayStatus", numbers(&[0, 2])),
     ]
 }

@@ -7,6 +7,7 @@ mod inbound;
 mod listen;
 mod listener;
 mod once;
+mod replay;
 mod requests;
 mod roles;
 mod slowloris;
