@@ -8,6 +8,7 @@ pub(crate) mod groups;
 pub(crate) mod laptop;
 pub(crate) mod listen;
 pub(crate) mod noun;
+pub(crate) mod replay;
 pub(crate) mod server;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Trigger(TriggerArgs),
     /// Send any payload, signed by any scheme; exit 9 if the receiver says anything but 2xx
     Send(SendArgs),
+    /// Send messages again: counted first, then by a job of the server, or from here with --to; exit 8 if some could not
+    Replay(replay::ReplayArgs),
     /// Print the headers that sign a body
     Sign(SignArgs),
     /// Check a captured request as its provider signs, and say why it fails; exit 0 if it is valid, 7 if not

@@ -15,6 +15,7 @@ mod manual;
 mod migrate;
 mod noun;
 mod profile;
+mod replay;
 mod restore;
 mod send;
 mod serve;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => wiring::runtime()?.block_on(dev::dev(args)),
         Command::Listen(args) => Ok(listen::listen(&args)),
         Command::Trigger(args) => Ok(trigger::trigger(&args)),
+        Command::Replay(args) => Ok(replay::replay(&args)),
         Command::Send(args) => Ok(send::send(&args)),
         Command::Sign(args) => Ok(sign::sign(&args)),
         Command::Verify(args) => Ok(verify::verify(&args)),

@@ -27,6 +27,7 @@ pub(crate) mod post;
 pub(crate) mod printed;
 pub(crate) mod profile;
 mod raw;
+pub(crate) mod replay;
 pub(crate) mod replica;
 pub(crate) mod rows;
 pub(crate) mod scheme;
