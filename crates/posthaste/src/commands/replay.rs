@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use posthaste_core::time::Clock as _;
 use serde_json::{Value, json};
+use tokio::signal::unix::Signal;
 
 use crate::cli::replay::ReplayArgs;
 use crate::laptop::complaint::{Complaint, RECEIVER_FAILED, told};
@@ -48,16 +49,22 @@ async fn of_job(server: &Server, args: &ReplayArgs, id: &str) -> Result<ExitCode
         Output::of(args.output).object(&job);
         return Ok(ExitCode::SUCCESS);
     }
+    let mut leaving = watch::leaving()?;
     let job = watch::look(server, id).await?;
-    watched(server, args, job).await
+    watched(server, args, job, &mut leaving).await
 }
 
-async fn watched(server: &Server, args: &ReplayArgs, job: Value) -> Result<ExitCode, Complaint> {
+async fn watched(
+    server: &Server,
+    args: &ReplayArgs,
+    job: Value,
+    leaving: &mut Signal,
+) -> Result<ExitCode, Complaint> {
     if args.no_wait {
         Output::of(args.output).object(&job);
         return Ok(ExitCode::SUCCESS);
     }
-    match watch::watch(server, job).await? {
+    match watch::watch(server, job, leaving).await? {
         Watched::Left(code) => Ok(code),
         Watched::Over(job) => {
             Output::of(args.output).object(&job);
@@ -93,12 +100,12 @@ async fn by_server(server: &Server, args: &ReplayArgs, asked: &[Asked]) -> Resul
     if !confirmed(args, &format!("Replay {}?", many(count, more)))? {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut worst = ExitCode::SUCCESS;
+    let (mut worst, mut leaving) = (ExitCode::SUCCESS, watch::leaving()?);
     for one in asked {
         let job = server.post(&one.path(), &Value::Object(one.body.clone())).await?;
         tell(&format!("job {}", job["id"].as_str().unwrap_or_default()));
         let since = job["data"]["createdAt"].clone();
-        let code = watched(server, args, job.clone()).await?;
+        let code = watched(server, args, job.clone(), &mut leaving).await?;
         if code != ExitCode::SUCCESS {
             worst = code;
         } else if args.wait && !answers::all_well(server, &job, since.as_str().unwrap_or_default()).await? {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::laptop::complaint::Complaint;
 use crate::laptop::server::{Server, part};
@@ -71,8 +72,15 @@ pub(crate) enum Watched {
     Left(ExitCode),
 }
 
+/// Ctrl-C, from when this is made: whoever starts a job hears of it however soon somebody leaves.
+pub(crate) fn leaving() -> Result<Signal, Complaint> {
+    signal(SignalKind::interrupt()).map_err(|error| {
+        Complaint::failure("Ctrl-C cannot be noticed", error, "start the job without watching: --no-wait")
+    })
+}
+
 /// Watches until it is over, or until Ctrl-C, which leaves it running.
-pub(crate) async fn watch(server: &Server, first: Value) -> Result<Watched, Complaint> {
+pub(crate) async fn watch(server: &Server, first: Value, leaving: &mut Signal) -> Result<Watched, Complaint> {
     let id = first["id"].as_str().unwrap_or_default().to_owned();
     let mut screen = Screen::new();
     let mut job = first;
@@ -83,7 +91,7 @@ pub(crate) async fn watch(server: &Server, first: Value) -> Result<Watched, Comp
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => {
+            _ = leaving.recv() => {
                 screen.leaves();
                 tell(&format!("{id} goes on without you"));
                 tell(&format!("look at it: posthaste replay --job {id}"));
