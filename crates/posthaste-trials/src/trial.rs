@@ -326,4 +326,5 @@ impl Trial {
 
 /// Deliveries that wait or are in flight, and jobs that are not finished.
 pub(crate) const OWED: &str = "SELECT (SELECT count(*) FROM delivery WHERE state = 0) \
-                    + (SELECT count(*) FROM delivery WHERE state = 1) + (SELECT count(*) FROM job WHERE NOT finished)";
+                    + (SELECT count(*) FROM delivery WHERE state = 1) + (SELECT count(*) FROM job WHERE NOT finished) \
+                    + (SELECT count(*) FROM replay WHERE state = 'running')";

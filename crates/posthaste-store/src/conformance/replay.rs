@@ -492,7 +492,7 @@ pub async fn jobs_are_listed_by_what_they_do_and_how_they_stand(world: World) {
         (None, Some(JobState::Failed), &stopped),
     ] {
         let page = list(JobFilter { task, state }, PageRequest::first(Order::Ascending)).await;
-        assert_eq!(page.rows, [expected.clone()]);
+        assert_eq!(page.rows, std::slice::from_ref(expected));
     }
     let foreign = world.store.jobs(elsewhere, all, PageRequest::first(Order::Ascending)).await.unwrap();
     assert!(foreign.rows.is_empty());

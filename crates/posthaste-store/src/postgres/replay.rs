@@ -205,19 +205,19 @@ async fn lock(
     app: AppId,
     endpoint: EndpointId,
     which: Which,
-    messages: &[MessageId],
+    picked: &[MessageId],
 ) -> Result<Vec<MessageId>, StoreError> {
     let states: Vec<i16> = match which {
         Which::Failed => vec![3],
         Which::Delivered => vec![2],
         Which::Ended => vec![2, 3],
-        Which::Missing => return lock_messages(client, app, messages).await,
+        Which::Missing => return lock_messages(client, app, picked).await,
     };
     // In their order, so that nobody waits for somebody who waits.
     let sql = "SELECT d.message FROM UNNEST($2) AS u (id) CROSS JOIN LATERAL (SELECT message FROM delivery \
                WHERE endpoint = $1 AND delivery.message = u.id AND state = ANY($3) LIMIT 1 FOR UPDATE) AS d";
-    let messages: Vec<_> = messages.iter().map(bytes).collect();
-    let found = query(client, sql, &[&bytes(&endpoint), &messages, &states]).await?;
+    let picked: Vec<_> = picked.iter().map(bytes).collect();
+    let found = query(client, sql, &[&bytes(&endpoint), &picked, &states]).await?;
     found.iter().map(|row| rows::id(row, 0)).collect()
 }
 

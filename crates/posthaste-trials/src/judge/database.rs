@@ -17,7 +17,8 @@ pub async fn dump_database(client: &Client) -> Result<Dump, DumpError> {
     let attempts = "SELECT id, message, endpoint, started_at, status FROM attempt";
     let keys =
         "SELECT message FROM idempotency WHERE message IS NOT NULL UNION ALL SELECT message FROM received";
-    let unfinished = "SELECT count(*) FROM job WHERE NOT finished";
+    let unfinished = "SELECT (SELECT count(*) FROM job WHERE NOT finished) \
+         + (SELECT count(*) FROM replay WHERE state = 'running')";
     let dump = Dump {
         messages: rows(client, messages, message).await?,
         deliveries: rows(client, deliveries, delivery).await?,

@@ -67,8 +67,11 @@ pub fn dump(path: &Path) -> Result<Dump, DumpError> {
             "SELECT message FROM idempotency WHERE message IS NOT NULL UNION ALL SELECT message FROM received",
             |row| Ok(StoredKey { message: id::<MessageKind>(row, 0)? }),
         )?,
-        unfinished_jobs: conn
-            .query_row("SELECT count(*) FROM job WHERE finished = 0", [], |row| row.get(0))?,
+        unfinished_jobs: conn.query_row(
+            "SELECT (SELECT count(*) FROM job WHERE finished = 0) + (SELECT count(*) FROM replay WHERE state = 'running')",
+            [],
+            |row| row.get(0),
+        )?,
         forbidden: vec![],
     })
 }

@@ -9,6 +9,8 @@ pub(super) enum Play {
     Load,
     /// Dead letters are put back.
     Recover,
+    /// The same by a replay.
+    Replay,
     /// A signing secret is rotated, under load.
     Rotate,
     /// Retention finds messages that are past their time.
@@ -81,7 +83,7 @@ fn hits(point: &str) -> &'static [u64] {
         "send.claimed" | "send.resolved" | "send.head_received" | "send.body_read" => &[1, 30],
         "record.before" | "record.attempt_inserted" | "record.delivered" | "record.committed" => &[1, 30],
         "record.retry_scheduled" | "claim.leased" | "claim.committed" => &[1, 5],
-        "recover.half_put_back" | "retention.half_forgotten" => &[1, 5],
+        "recover.half_put_back" | "replay.half_put_back" | "retention.half_forgotten" => &[1, 5],
         "take_over.half_put_back" => &[1, 3],
         "migrate.half_applied" => &[1, 2, 3],
         _ => &[1],
@@ -97,6 +99,7 @@ fn play_of(point: &str) -> Play {
     }
     match point.split('.').next() {
         Some("recover" | "job") => Play::Recover,
+        Some("replay") => Play::Replay,
         Some("rotate") => Play::Rotate,
         Some("retention" | "forget") => Play::Retention,
         Some("migrate" | "schema") => Play::FirstStart,

@@ -40,7 +40,8 @@ pub(super) async fn play(case: &Case, trial: &mut Trial, plant: Option<&str>) ->
     trial.plant = plant.map(str::to_owned);
     match case.play {
         Play::Load => load(trial, &armed).await?,
-        Play::Recover => recover(trial, &armed).await?,
+        Play::Recover => puts_back(trial, &armed, ("job", "recover")).await?,
+        Play::Replay => puts_back(trial, &armed, ("replay", "bulk-replay")).await?,
         Play::Retention => retention(trial, &armed).await?,
         Play::FirstStart => first_start(trial, &armed).await?,
         Play::TakeOver => take_over(trial, &armed).await?,
@@ -80,7 +81,8 @@ async fn load(trial: &mut Trial, armed: &Settings) -> anyhow::Result<()> {
     load.stop().await
 }
 
-async fn recover(trial: &mut Trial, armed: &Settings) -> anyhow::Result<()> {
+/// By which job: the table that it is in, and the last word of its path.
+async fn puts_back(trial: &mut Trial, armed: &Settings, (table, word): (&str, &str)) -> anyhow::Result<()> {
     let since = Timestamp::from_micros(clock::now()).to_string();
     // The second one joins later: whoever looks first does the job.
     trial.start(armed).await?;
@@ -92,15 +94,20 @@ async fn recover(trial: &mut Trial, armed: &Settings) -> anyhow::Result<()> {
         trial.receiver.becomes(endpoint, Temper::Good);
     }
     let first = trial.scene.endpoints[0].clone();
-    let path = format!("/api/v1/app/{}/endpoint/{}/recover", first.app, first.id);
-    let asked = trial.api()?.call("POST", &path, &json!({ "since": since })).await;
+    let path = format!("/api/v1/app/{}/endpoint/{}/{word}", first.app, first.id);
+    // What was delivered is not to go out twice.
+    let mut body = json!({ "since": since });
+    if table == "replay" {
+        body["status"] = json!(2);
+    }
+    let asked = trial.api()?.call("POST", &path, &body).await;
     dies(trial, 0).await?;
     trial.start_at(1, &Settings::default()).await?;
     if asked.is_err() {
-        trial.api_at(1)?.call("POST", &path, &json!({ "since": since })).await?;
+        trial.api_at(1)?.call("POST", &path, &body).await?;
     }
     trial.start(&Settings::default()).await?;
-    let of_first = format!("{DEAD_LETTERS} AND endpoint = (SELECT endpoint FROM job LIMIT 1)");
+    let of_first = format!("{DEAD_LETTERS} AND endpoint = (SELECT endpoint FROM {table} LIMIT 1)");
     ensure!(trial.until(0, &of_first).await?, "some dead letters were not put back");
     Ok(())
 }

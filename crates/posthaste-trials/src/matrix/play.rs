@@ -32,7 +32,8 @@ pub(super) async fn play(case: &Case, trial: &mut Trial) -> anyhow::Result<()> {
     let armed = Settings { fault: case.fault(), ..Settings::default() };
     match case.play {
         Play::Load => load(trial, &armed).await?,
-        Play::Recover => recover(trial, &armed).await?,
+        Play::Recover => puts_back(trial, &armed, ("job", "recover")).await?,
+        Play::Replay => puts_back(trial, &armed, ("replay", "bulk-replay")).await?,
         Play::Rotate => rotate(trial, &armed).await?,
         Play::Retention => retention(trial, &armed).await?,
         Play::FirstStart => return first_start(trial, &armed).await,
@@ -70,7 +71,8 @@ async fn before(trial: &mut Trial) -> anyhow::Result<()> {
     trial.drain().await
 }
 
-async fn recover(trial: &mut Trial, armed: &Settings) -> anyhow::Result<()> {
+/// By which job: the table that it is in, and the last word of its path.
+async fn puts_back(trial: &mut Trial, armed: &Settings, (table, word): (&str, &str)) -> anyhow::Result<()> {
     let since = Timestamp::from_micros(clock::now()).to_string();
     before(trial).await?;
     trial.stop().await?;
@@ -81,14 +83,19 @@ async fn recover(trial: &mut Trial, armed: &Settings) -> anyhow::Result<()> {
     }
     trial.start(armed).await?;
     let first = &trial.scene.endpoints[0];
-    let path = format!("/api/v1/app/{}/endpoint/{}/recover", first.app, first.id);
-    let asked = trial.api()?.call("POST", &path, &json!({ "since": since })).await;
+    let path = format!("/api/v1/app/{}/endpoint/{}/{word}", first.app, first.id);
+    // What was delivered is not to go out twice.
+    let mut body = json!({ "since": since });
+    if table == "replay" {
+        body["status"] = json!(2);
+    }
+    let asked = trial.api()?.call("POST", &path, &body).await;
     dies(trial).await?;
     trial.start(&Settings::default()).await?;
     if asked.is_err() {
-        trial.api()?.call("POST", &path, &json!({ "since": since })).await?;
+        trial.api()?.call("POST", &path, &body).await?;
     }
-    let of_first = format!("{DEAD_LETTERS} AND endpoint = (SELECT endpoint FROM job LIMIT 1)");
+    let of_first = format!("{DEAD_LETTERS} AND endpoint = (SELECT endpoint FROM {table} LIMIT 1)");
     ensure!(trial.until(0, &of_first).await?, "some dead letters were not put back");
     Ok(())
 }
