@@ -25,7 +25,7 @@ def agreed(name, said):
 
 
 @pytest.mark.parametrize("command", [
-    "", "app", "endpoint", "message create", "attempt list", "source log", "endpoint delete", "show", "tail", "apply", "export",
+    "", "app", "endpoint", "message create", "attempt list", "source log", "endpoint delete", "show", "tail", "replay", "apply", "export",
     "config profile", "completion", "man", "exit-codes",
 ])
 def test_help_is_what_was_agreed(command, tmp_path):

@@ -96,7 +96,9 @@ def test_one_that_is_named_goes_back_and_a_receiver_that_says_no_is_heard(server
     said_no = replay(server, scene.messages[0], "--app", scene.app.id, "--yes", "--wait")
     assert said_no.returncode in (OK, RECEIVER_FAILED), said_no.stderr
     receiver.answers.clear()
-    assert replay(server, scene.messages[1], "--app", scene.app.id, "--yes").returncode == OK
+    # The server knows whose it is, and of an attempt to whom it went.
+    attempt = scene.attempts(scene.messages[1])[0].id
+    assert replay(server, attempt, "--yes").returncode == OK
     scene.becomes("success", 2)
     assert replay(server, "--app", "nobody", "--yes").returncode == NOT_FOUND
     assert replay(server).returncode == USAGE

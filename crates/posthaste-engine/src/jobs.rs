@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthaste_core::job::Job;
+use posthaste_core::job::{Job, JobReason};
 use posthaste_store::StoreError;
 use posthaste_store::replay::ReplayStep;
 
@@ -55,7 +55,7 @@ async fn step(engine: &Engine) -> Result<Duration, StoreError> {
 
 fn tell(job: &Job) {
     if job.is_over() {
-        let reason = job.reason.map(|reason| reason.word());
+        let reason = job.reason.map(JobReason::word);
         tracing::info!(job = %job.id, state = job.state.word(), reason, put_back = job.done_count, "job is over");
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use posthaste_core::id::JobId;
-use posthaste_core::job::{Job, JobState, JobTask};
+use posthaste_core::job::{Job, JobReason, JobState, JobTask};
 use posthaste_store::page::Order;
 use posthaste_store::replay::JobFilter;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ pub(crate) fn out(job: &Job) -> Value {
         "task": job.task.word(),
         "data": {
             "state": job.state.word(),
-            "reason": job.reason.map(|reason| reason.word()),
+            "reason": job.reason.map(JobReason::word),
             "appId": job.app.to_string(),
             "endpointId": job.endpoint.map(|endpoint| endpoint.to_string()),
             "deliveriesPutBack": job.done_count,

@@ -109,6 +109,14 @@ const APP_REPLAY: &[(&str, Kind)] = &[
     ("dryRun", Bool),
 ];
 
+const TASK_OUT: &[(&str, Kind)] = &[
+    ("id*", Text),
+    ("status*", Ref("BackgroundTaskStatus")),
+    ("task*", Ref("BackgroundTaskType")),
+    ("data", Object),
+    ("updatedAt*", Instant),
+];
+
 /// A job; or, of a dry run, how many there are, and whether there are more than that.
 const APP_REPLAY_OUT: &[(&str, Kind)] = &[
     ("count", Count),
@@ -291,13 +299,6 @@ fn outputs() -> Vec<(&'static str, Value)> {
         ("featureFlags?", Labels),
         ("groupName?", Label),
     ];
-    let task: &[(&str, Kind)] = &[
-        ("id*", Text),
-        ("status*", Ref("BackgroundTaskStatus")),
-        ("task*", Ref("BackgroundTaskType")),
-        ("data", Object),
-        ("updatedAt*", Instant),
-    ];
     let attempt: &[(&str, Kind)] = &[
         ("id*", Text),
         ("msgId*", Text),
@@ -334,10 +335,10 @@ fn outputs() -> Vec<(&'static str, Value)> {
         ("MessageAttemptOut", object(attempt)),
         ("MessageEndpointOut", with(ENDPOINT_OUT, STANDING)),
         ("EndpointMessageOut", with(MESSAGE_OUT, STANDING)),
-        ("RecoverOut", object(task)),
-        ("ReplayOut", object(task)),
+        ("RecoverOut", object(TASK_OUT)),
+        ("ReplayOut", object(TASK_OUT)),
         ("AppReplayOut", with(APP_REPLAY_OUT, &[])),
-        ("BackgroundTaskOut", object(task)),
+        ("BackgroundTaskOut", object(TASK_OUT)),
         ("AppPortalAccessOut", object(&[("token*", Text), ("url*", Url)])),
         ("EmptyResponse", json!({ "type": "object" })),
     ]

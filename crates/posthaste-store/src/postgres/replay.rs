@@ -191,10 +191,10 @@ async fn go_on(work: &mut Work, replay: &mut Replay, now: Timestamp) -> Result<(
     let range = replay.range(target.id);
     let found = candidates::candidates(client, app, target.id, &replay.filter, range, JOB_STEP_ROWS).await?;
     let picked = pick(&replay.filter, &target.wants, &found, replay.pace.room());
-    let locked = lock(work.client(), app, target.id, replay.filter.which, &picked.put_back).await?;
-    jobs::put_back(work, app, &locked, target.id, now).await?;
+    let ours = lock(work.client(), app, target.id, replay.filter.which, &picked.put_back).await?;
+    jobs::put_back(work, app, &ours, target.id, now).await?;
     let looked = Looked { picked, more: found.len() >= JOB_STEP_ROWS as usize };
-    replay.went_on(target.id, &looked, locked.len(), now);
+    replay.went_on(target.id, &looked, ours.len(), now);
     Ok(())
 }
 

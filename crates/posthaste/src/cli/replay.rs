@@ -39,23 +39,30 @@ pub(crate) struct ReplayArgs {
     /// Do not ask before it begins; needed without a terminal
     #[arg(long, short = 'y')]
     pub(crate) yes: bool,
+    /// From here, once each, to this URL, a port or `:3000/webhooks` instead of the endpoints; nothing is recorded
+    #[arg(long, value_name = "URL", conflicts_with_all = ["wait", "no_wait"])]
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// What becomes of the job.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct WatchArgs {
     /// Wait for what the receivers answer; exit 9 if one of them said anything but 2xx
     #[arg(long)]
     pub(crate) wait: bool,
     /// Start the job and do not watch it
     #[arg(long, conflicts_with = "wait")]
     pub(crate) no_wait: bool,
-    /// From here, once each, to this URL, a port or `:3000/webhooks` instead of the endpoints; nothing is recorded
-    #[arg(long, value_name = "URL", conflicts_with_all = ["wait", "no_wait"])]
-    pub(crate) to: Option<String>,
     /// Watch a job that was started before
     #[arg(long, value_name = "JOB", conflicts_with_all = ["ids", "app", "source", "to", "dry_run"])]
     pub(crate) job: Option<String>,
     /// Stop that job; what it has put back stays so
     #[arg(long, requires = "job")]
     pub(crate) cancel: bool,
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
 }

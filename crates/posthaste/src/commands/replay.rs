@@ -31,7 +31,7 @@ fn run(args: &ReplayArgs) -> Result<ExitCode, Complaint> {
         Complaint::failure("nothing can be asked", format!("{error:#}"), "try again when the system has room")
     })?;
     runtime.block_on(async {
-        if let Some(job) = &args.job {
+        if let Some(job) = &args.watch.job {
             return of_job(&server, args, job).await;
         }
         let asked = asked(&server, args, SystemTimer.now()).await?;
@@ -43,7 +43,7 @@ fn run(args: &ReplayArgs) -> Result<ExitCode, Complaint> {
 }
 
 async fn of_job(server: &Server, args: &ReplayArgs, id: &str) -> Result<ExitCode, Complaint> {
-    if args.cancel {
+    if args.watch.cancel {
         let job = watch::cancel(server, id).await?;
         tell(&watch::line(&job));
         Output::of(args.output).object(&job);
@@ -60,7 +60,7 @@ async fn watched(
     job: Value,
     leaving: &mut Signal,
 ) -> Result<ExitCode, Complaint> {
-    if args.no_wait {
+    if args.watch.no_wait {
         Output::of(args.output).object(&job);
         return Ok(ExitCode::SUCCESS);
     }
@@ -108,7 +108,9 @@ async fn by_server(server: &Server, args: &ReplayArgs, asked: &[Asked]) -> Resul
         let code = watched(server, args, job.clone(), &mut leaving).await?;
         if code != ExitCode::SUCCESS {
             worst = code;
-        } else if args.wait && !answers::all_well(server, &job, since.as_str().unwrap_or_default()).await? {
+        } else if args.watch.wait
+            && !answers::all_well(server, &job, since.as_str().unwrap_or_default()).await?
+        {
             worst = ExitCode::from(RECEIVER_FAILED);
         }
     }

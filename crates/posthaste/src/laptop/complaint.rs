@@ -21,7 +21,7 @@ const UNREACHABLE: u8 = 6;
 /// A signature, or an answer to a handshake, is not right.
 pub(crate) const NOT_VERIFIED: u8 = 7;
 /// Of many things, some failed.
-const PARTLY: u8 = 8;
+pub(crate) const PARTLY: u8 = 8;
 /// It was delivered, and the receiver did not say 2xx.
 pub(crate) const RECEIVER_FAILED: u8 = 9;
 

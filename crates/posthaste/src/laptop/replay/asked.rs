@@ -115,7 +115,7 @@ async fn place(
     {
         return Ok((owner, None, id.to_owned()));
     }
-    let found = server.get(&format!("/api/posthaste/v1/find/{}", part(id))).await?;
+    let found = server.find(id).await?;
     let text = |name: &str| found[name].as_str().map(str::to_owned);
     let owner = text("sourceId").map(|source| format!("source/{source}"));
     let owner = owner.or_else(|| text("appId").map(|app| format!("app/{app}")));

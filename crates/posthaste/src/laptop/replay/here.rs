@@ -1,6 +1,7 @@
 //! Sending from here: messages of an app signed with an endpoint's secret, those of a source as they came.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -113,21 +114,18 @@ impl<'s> Here<'s> {
         };
         for (name, from) in [("after", "since"), ("before", "until")] {
             if let Some(at) = text(from) {
-                query.push_str(&format!("&{name}={}", part(at)));
+                let _ = write!(query, "&{name}={}", part(at));
             }
         }
         for kind in asked.body.get("eventTypes").and_then(Value::as_array).into_iter().flatten() {
-            query.push_str(&format!("&event_types={}", part(kind.as_str().unwrap_or_default())));
+            let _ = write!(query, "&event_types={}", part(kind.as_str().unwrap_or_default()));
         }
         format!("/api/v1/app/{}/{place}?{query}", self.app)
     }
 
     async fn read(&self, path: &str) -> Result<Shown, Complaint> {
         // Asked as text: as values, numbers would be written anew.
-        let answer = self.server.answer(&http::Method::GET, path, None).await?;
-        if answer.status != 200 {
-            self.server.get(path).await?;
-        }
+        let answer = self.server.success(&http::Method::GET, path).await?;
         serde_json::from_slice(&answer.body).map_err(|error| odd(&error))
     }
 

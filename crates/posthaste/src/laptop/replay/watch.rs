@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::laptop::complaint::Complaint;
+use crate::laptop::complaint::{Complaint, PARTLY};
 use crate::laptop::server::{Server, part};
 use crate::telemetry::tell;
 use crate::terminal::shown;
@@ -16,8 +16,6 @@ use crate::terminal::shown;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often a line says so where nothing can be written anew.
 const SAY_EVERY: Duration = Duration::from_secs(10);
-/// Some of it could not be done.
-pub(crate) const PARTLY: u8 = 8;
 /// The one who asked went away; the job goes on.
 const INTERRUPTED: u8 = 130;
 
@@ -25,23 +23,21 @@ const INTERRUPTED: u8 = 130;
 pub(crate) fn line(job: &Value) -> String {
     let data = &job["data"];
     let count = |name: &str| data[name].as_u64().unwrap_or_default();
-    let mut line =
-        format!("{}: {} put back", data["state"].as_str().unwrap_or("?"), count("deliveriesPutBack"));
-    if let Some(total) = data["total"].as_u64() {
-        let more = if data["totalIsMore"] == true { "more than " } else { "" };
-        line.push_str(&format!(" of {more}{total}"));
-    }
-    if count("withoutPayload") > 0 {
-        line.push_str(&format!(", {} without their payload passed over", count("withoutPayload")));
-    }
-    match data["reason"].as_str() {
-        Some("endpoint_disabled") => line.push_str(", an endpoint is disabled: enable it and replay again"),
-        Some("endpoint_deleted") => line.push_str(", the endpoint was deleted"),
-        Some("app_deleted") => line.push_str(", the app was deleted"),
-        Some(other) => line.push_str(&format!(", {other}")),
-        None => {}
-    }
-    shown(&line)
+    let more = if data["totalIsMore"] == true { "more than " } else { "" };
+    let of = data["total"].as_u64().map_or_else(String::new, |total| format!(" of {more}{total}"));
+    let lost = match count("withoutPayload") {
+        0 => String::new(),
+        lost => format!(", {lost} without their payload passed over"),
+    };
+    let why = match data["reason"].as_str() {
+        Some("endpoint_disabled") => ", an endpoint is disabled: enable it and replay again".to_owned(),
+        Some("endpoint_deleted") => ", the endpoint was deleted".to_owned(),
+        Some("app_deleted") => ", the app was deleted".to_owned(),
+        Some(other) => format!(", {other}"),
+        None => String::new(),
+    };
+    let state = data["state"].as_str().unwrap_or("?");
+    shown(&format!("{state}: {} put back{of}{lost}{why}", count("deliveriesPutBack")))
 }
 
 fn is_over(job: &Value) -> bool {
