@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::kinds::Kind::{
     AnswerBody, AnswerHeaders, Any, Bool, Channel, Channels, Count, DedupeBy, EventId, HeaderNames,
     HeaderPatch, Headers, Instant, Label, Labels, List, ListOf, MessageIds, Methods, Networks, NewTypeName,
-    Object, OwnUid, Prose, Ref, Schemas, Secret, Statuses, Tags, Target, Text, Texts, Title, TypeName, TypeNames, Uid,
-    Url, Whole, Words,
+    Object, OwnUid, Prose, Ref, Schemas, Secret, Statuses, Tags, Target, Text, Texts, Title, TypeName,
+    TypeNames, Uid, Url, Whole, Words,
 };
 use super::kinds::{BODY_BYTES, DELAY_MS, KEEP_SECS, Kind, RATE, WINDOW_SECS, object};
 

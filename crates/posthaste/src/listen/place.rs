@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::laptop::complaint::Complaint;
 use crate::laptop::server::{Server, part};
 
-/// What takes requests that nobody signs.
-const UNSIGNED: &str = "generic-webhook";
+/// What takes whatever comes, as often as it comes.
+const UNSIGNED: &str = posthaste_core::bin::PROVIDER;
 
 /// A listener's endpoint.
 #[derive(Debug, Clone)]
@@ -136,12 +136,7 @@ async fn make_source(server: &Server, (name, path): (&str, &str), make: &Make) -
         )
     })?;
     let config = make.secret.as_ref().map_or_else(|| json!({}), |secret| json!({ "secret": secret }));
-    let mut body = json!({ "name": name, "type": provider, "config": config });
-    if provider == UNSIGNED {
-        // Whatever comes, and as often as it comes: nobody says which request is the same as another.
-        body["methods"] = json!(["POST", "PUT", "PATCH", "DELETE", "GET"]);
-        body["dedupe"] = json!({ "by": "off" });
-    }
+    let body = json!({ "name": name, "type": provider, "config": config });
     server.ask(Method::PUT, path, Some(&body)).await
 }
 
