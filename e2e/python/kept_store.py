@@ -1,8 +1,8 @@
 """Stores that earlier versions wrote, kept as SQL: how one is made, and how one is opened again.
 
-    POSTHASTE_BIN=… python e2e/python/kept_store.py e2e/fixtures/stores/schema-3
+    POSTHASTE_BIN=… python e2e/python/kept_store.py e2e/fixtures/stores/schema-4
 
-writes `schema-3.sql`, the store as a killed server left it, and `schema-3.json`, what is in it. It holds a few of
+writes `schema-4.sql`, the store as a killed server left it, and `schema-4.json`, what is in it. It holds a few of
 everything that the binary knows; receivers have names in place of their ports. All secrets are for this alone.
 """
 
@@ -111,6 +111,9 @@ def fill(server, receivers):
     settled(server, acme, facts["messages"], ("well", "signed", "late", "gone"))
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3_600))
     facts["task"] = made(server, f"{acme}/endpoint/late/recover", {"since": since})["id"]
+    replay = call(server, "POST", "/api/posthaste/v1/app/acme/replay", {"endpoint": "well", "ratePerSecond": 5})
+    if replay.status == 202:
+        facts["replay"] = replay.json()["id"]
     if call(server, "GET", "/ingest/api/v1/source").status == 200:
         facts["source"] = fill_sources(server, receivers)
     return facts

@@ -84,19 +84,19 @@ mod tests {
         migrate(&mut conn).unwrap();
         conn.execute("INSERT INTO migration VALUES (99, 'x')", []).unwrap();
         let error = migrate(&mut conn).unwrap_err().to_string();
-        assert_eq!(error, "the store has schema 99, this version knows up to 3: use a newer posthaste");
+        assert_eq!(error, "the store has schema 99, this version knows up to 4: use a newer posthaste");
     }
 
     #[test]
     fn a_store_that_a_newer_version_only_expanded_is_worked_with_and_left_as_it_is() {
         let mut conn = Connection::open_in_memory().unwrap();
         migrate(&mut conn).unwrap();
-        conn.execute("INSERT INTO migration VALUES (4, 'x')", []).unwrap();
-        conn.execute("INSERT OR REPLACE INTO setting VALUES ('works_with', '4 3')", []).unwrap();
+        conn.execute("INSERT INTO migration VALUES (5, 'x')", []).unwrap();
+        conn.execute("INSERT OR REPLACE INTO setting VALUES ('works_with', '5 4')", []).unwrap();
         migrate(&mut conn).unwrap();
-        assert_eq!(schema(&conn).unwrap(), Some(4));
-        conn.execute("INSERT OR REPLACE INTO setting VALUES ('works_with', '4 4')", []).unwrap();
-        assert!(matches!(migrate(&mut conn), Err(StoreError::Newer { found: 4, known: 3 })));
+        assert_eq!(schema(&conn).unwrap(), Some(5));
+        conn.execute("INSERT OR REPLACE INTO setting VALUES ('works_with', '5 5')", []).unwrap();
+        assert!(matches!(migrate(&mut conn), Err(StoreError::Newer { found: 5, known: 4 })));
     }
 
     #[test]
