@@ -95,6 +95,8 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     let server = format!("http://{}", listener.local_addr()?);
     let store = wiring::open_store(&settings, true).await?;
     let token = dev_token(&settings, &store).await?;
+    let environment = store.environment("default", SystemTimer.now()).await?;
+    let pages = token::link(&*store, environment.id, &server).await?;
     let policy = TargetPolicy { allow: loopback(), ..TargetPolicy::default() };
     let (stop, stopped) = oneshot::channel();
     let running = tokio::spawn(
@@ -108,7 +110,7 @@ pub(crate) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     let bin = made(&asked, BIN, &AnswerArgs::default()).await.map_err(failed)?;
     let bin = here(&server, bin["ingestUrl"].as_str().context("the bin has no URL")?);
     let mut requests = Follow::from_now(&asked, BIN).await.map_err(failed)?;
-    greet(&server, &token, &bin);
+    greet(&server, &token, &bin, &pages);
     let verified = first_delivery(&asked, &bin, &mut requests).await;
     let code = match verified {
         Ok(()) if args.once => ExitCode::SUCCESS,
@@ -153,11 +155,12 @@ async fn dev_token(settings: &Settings, store: &Arc<dyn Store>) -> anyhow::Resul
     Ok(token.expose().to_owned())
 }
 
-fn greet(server: &str, token: &str, bin: &str) {
+fn greet(server: &str, token: &str, bin: &str, pages: &str) {
     tell(&format!("posthaste {}   data {DATA_DIR}   (delete it to start over)", env!("CARGO_PKG_VERSION")));
     tell("");
     tell(&format!("  Svix API   {server}    token: {token}"));
     tell(&format!("  Your bin   {bin}    anything sent here shows up below"));
+    tell(&format!("  Pages      {pages}    logs you in, once"));
     tell("");
 }
 
