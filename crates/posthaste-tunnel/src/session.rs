@@ -1,5 +1,5 @@
 //! A session: one connection of a listener. Whoever holds its socket sends what [`next`](Session::next) gives, and passes
-//! on what comes in; the engine forwards by its [`Line`], one request at a time.
+//! on what comes in; the engine forwards by its `Line`, one request at a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
