@@ -165,6 +165,10 @@ test("a wrong token does not log in, and a session that was ended is over", asyn
   await page.getByLabel("Token").fill("phk_wrong");
   await page.getByRole("button", { name: "Log in" }).click();
   await page.getByRole("alert").getByText("unknown, expired or revoked").waitFor();
+  await page.goto(`${posthaste.url}/ui/login?next=//evil.example`);
+  await page.getByLabel("Token").fill(posthaste.token);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.waitForURL(`${posthaste.url}/ui/apps`);
   await page.context().close();
 
   const known = await operator();
@@ -212,8 +216,9 @@ test("a customer sees their own application by a portal link, in a frame too, an
     const cookie = `posthaste_session=${session.split("/").at(-2)}`;
     assert.equal((await fetch(posthaste.url + path, { headers: { cookie } })).status, 404, path);
   }
-  const policy = (await fetch(posthaste.url + session + "/apps/own")).headers.get("content-security-policy");
-  assert.match(policy, /frame-ancestors 'self'/);
+  const { headers } = await fetch(posthaste.url + session + "/apps/own");
+  assert.match(headers.get("content-security-policy"), /frame-ancestors 'self'$/);
+  assert.equal(headers.get("referrer-policy"), "no-referrer");
 
   // A page of the same origin shows it in a frame; no cookie is needed for that.
   const framed = await visitor();

@@ -23,7 +23,7 @@ def before_call(context, case, kwargs):
         case.headers["idempotency-key"] = f"{case.headers['idempotency-key'][:240]}-{next(COUNTER)}"
     if case.method == "DELETE" and case.operation.path.startswith("/api/v1/event-type/"):
         # Without it an event type is archived, and still there to be read: what is deleted must be gone.
-        case.query = {"expunge": "true", **(case.query or {})}
+        case.query = {**(case.query or {}), "expunge": "true"}
     if not isinstance(case.body, dict):
         return
     if re.match("https?://", str(case.body.get("url")), re.IGNORECASE):

@@ -20,6 +20,8 @@ def is_run(case, by):
     path, _, test = by.partition("::")
     if not test:
         return case in [one["id"] for one in json.loads(text_of(path))["cases"]]
+    if path.endswith(".mjs"):
+        return f'test("{test}"' in text_of(path)
     return re.search(rf"(def|fn) {test}\(", text_of(path)) is not None
 
 

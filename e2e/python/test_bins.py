@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from conftest import DEADLINE_S, NODES, REAL_BINARY
+from conftest import DEADLINE_S, NODES, REAL_BINARY, embedded_only
 from inbound import ask, call, made
 
 OK, FAILURE, USAGE, FORBIDDEN, NOT_FOUND, REJECTED, UNREACHABLE = 0, 1, 2, 3, 4, 5, 6
@@ -122,6 +122,7 @@ def test_a_bin_is_made_once_and_its_url_stays(bin, cli):
     assert [bin.name, bin.ingest_url, "202"] in rows
 
 
+@embedded_only("each node walks its own sequence")
 def test_it_answers_as_it_was_told_to(bin, tmp_path):
     (tmp_path / "answer.json").write_text('{"ok":true}')
     bin.set("--status", "201", "--body", "@answer.json", "--header", "Content-Type: application/json", "--header", "X-A: 1")

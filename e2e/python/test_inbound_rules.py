@@ -186,7 +186,9 @@ def test_rules_are_shown_as_they_were_given(posthaste):
         "methods": ["POST", "PUT"],
         "schema": {"type": "object"},
         "schemaMismatch": "flag",
-        "answer": {"status": 201, "headers": {"x-a": "b"}, "body": "ok", "delayMs": 5},
+        "answer": {
+            "status": 201, "headers": {"x-a": "b"}, "body": "ok", "delayMs": 5, "sequence": [500, 201], "failPercent": 10,
+        },
         "paused": True,
     }
     source = Source(posthaste, "github", {"secret": SECRET}, **rules)

@@ -99,7 +99,7 @@ def test_a_request_that_is_no_request_is_refused_and_nothing_is_stored(server, n
     ("request_line", "statuses"),
     [
         ("CONNECT 127.0.0.1:22 HTTP/1.1", {0, 400, 404, 405}),
-        ("GET http://169.254.169.254/ HTTP/1.1", {400, 404}),
+        ("GET http://169.254.169.254/ HTTP/1.1", {303, 400, 404}),
         ("GET /api/v1/app/../../health HTTP/1.1", {400, 401, 404}),
         ("GET /api/v1/app/a/msg?event_types=" + "A" * 100_000 + " HTTP/1.1", {0, 400, 414, 431}),
         ("GET / HTTP/9.9", {0, 400, 505}),

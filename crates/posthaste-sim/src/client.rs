@@ -128,12 +128,7 @@ impl World {
                     id,
                     event_type: name(ask.event_type),
                     tags: vec![],
-                    origin: Origin {
-                        method: "POST".to_owned(),
-                        path: String::new(),
-                        query: String::new(),
-                        headers: vec![],
-                    },
+                    origin: Origin { method: "POST".to_owned(), ..Origin::default() },
                     body: ask.body.clone(),
                     expunge_at: None,
                     dedupe: ask

@@ -84,7 +84,7 @@ impl Judged {
 
 pub(crate) async fn knock(State(state): State<Shared>, request: Request) -> Response {
     let (door, path) = split(request.uri().path());
-    let Some(door) = Door::parse(door) else { return unknown() };
+    let Some(door) = Door::parse(door).filter(|_| !climbs(path)) else { return unknown() };
     let (door, path) = (door.hash(), path.to_owned());
     let prepared = match state.doors.open(&state, door, state.clock.now()).await {
         Ok(Some(prepared)) => prepared,
@@ -97,6 +97,14 @@ pub(crate) async fn knock(State(state): State<Shared>, request: Request) -> Resp
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let remote = client(peer, &parts.headers, &state.settings.trusted_proxies);
     Arc::new(Knock { state, door, prepared, parts, path, url, remote }).answer(body).await
+}
+
+/// Whether a path leads upwards, plain or encoded: what stands behind a door is put behind a listener's own address.
+fn climbs(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        matches!(plain.as_str(), "." | "..")
+    })
 }
 
 /// A door, and what stands behind it as it was sent: which bytes were written in percents must not be lost.

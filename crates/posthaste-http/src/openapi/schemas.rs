@@ -92,6 +92,7 @@ const SOURCE_OUT: &[(&str, Kind)] = &[
     ("createdAt*", Instant),
     ("updatedAt*", Instant),
     ("appId*", Text),
+    ("bin*", Bool),
     ("provider?", Object),
 ];
 
@@ -266,7 +267,7 @@ fn inputs() -> Vec<(&'static str, Value)> {
         ("RecoverIn", object(&[("since*", Instant), ("until?", Instant)])),
         ("ReplayIn", object(&[("since*", Instant), ("until?", Instant)])),
         ("BulkReplayIn", with(WHICH_MESSAGES, &[("since*", Instant), ("status?", Ref("ReplayStatus"))])),
-        ("AppReplayIn", with(WHICH_MESSAGES, APP_REPLAY)),
+        ("AppReplayIn", closed(with(WHICH_MESSAGES, APP_REPLAY))),
         ("IngestSourceIn", with(SOURCE_IN, RULES)),
         ("IngestSourcePatch", with(SOURCE_PATCH, RULES)),
         ("IngestDedupe", object(&[("by", DedupeBy), ("windowSeconds", WINDOW_SECS)])),
@@ -277,6 +278,12 @@ fn inputs() -> Vec<(&'static str, Value)> {
             with(link, &[("application?", Ref("ApplicationIn")), ("featureFlags?", Labels)]),
         ),
     ]
+}
+
+/// Of an operation that refuses what it does not know.
+fn closed(mut schema: Value) -> Value {
+    schema["additionalProperties"] = json!(false);
+    schema
 }
 
 fn outputs() -> Vec<(&'static str, Value)> {

@@ -61,7 +61,7 @@ async fn a_bin_takes_every_method_and_every_body_and_the_same_one_twice() {
     let bin = Bin::of(800, json!({})).await;
     assert_eq!(
         (&bin.made["type"], &bin.made["methods"], &bin.made["dedupe"]["by"]),
-        (&json!("bin"), &json!(["*"]), &json!("off"))
+        (&json!("generic-webhook"), &json!(["*"]), &json!("off"))
     );
     let methods = ["POST", "POST", "GET", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"];
     for method in methods {

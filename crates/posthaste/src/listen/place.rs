@@ -63,7 +63,7 @@ impl Place {
             label: source.to_owned(),
             listen: format!("/api/posthaste/v1/source/{}/endpoint/{id}/listen", part(source)),
             public_url: found["ingestUrl"].as_str().map(str::to_owned),
-            provider: found["type"].as_str().filter(|kind| *kind != UNSIGNED).map(str::to_owned),
+            provider: found["type"].as_str().filter(|_| found["bin"] != true).map(str::to_owned),
             endpoint,
             resend: (app, id),
         })

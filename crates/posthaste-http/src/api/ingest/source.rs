@@ -33,6 +33,9 @@ const TRIES_MAX: usize = 5;
 /// Letters of a source's name.
 pub(crate) const NAME_LENGTH_MAX: usize = 256;
 
+/// What Svix calls a source whose requests nobody signs.
+const UNSIGNED: &str = "generic-webhook";
+
 /// A source on the wire: Svix's fields, and then what its API lacks.
 fn out(source: &Source, state: &ApiState) -> Value {
     let provider = find(&source.provider);
@@ -41,7 +44,10 @@ fn out(source: &Source, state: &ApiState) -> Value {
     add("id", json!(source.id.to_string()));
     add("uid", json!(source.uid.as_ref().map(Uid::as_str)));
     add("name", json!(source.name));
-    add("type", json!(provider.map_or(source.provider.as_str(), Provider::svix_type)));
+    // Svix's SDKs know their own words only, and read no list that has another.
+    let is_bin = source.provider == bin::PROVIDER;
+    let kind = if is_bin { UNSIGNED } else { source.provider.as_str() };
+    add("type", json!(provider.map_or(kind, Provider::svix_type)));
     add("config", config_of(source));
     add("ingestUrl", json!(ingest_url(source, state)));
     add("metadata", json!(source.metadata));
@@ -49,6 +55,7 @@ fn out(source: &Source, state: &ApiState) -> Value {
     add("updatedAt", json!(source.updated_at.to_string()));
     add("appId", json!(source.app.to_string()));
     add("paused", json!(source.paused));
+    add("bin", json!(is_bin));
     add("provider", json!(provider.map(facts)));
     rules::out(&source.rules, &mut out);
     Value::Object(out)

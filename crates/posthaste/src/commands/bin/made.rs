@@ -43,10 +43,10 @@ pub(in crate::commands) async fn made(
 
 /// Whoever removes a bin, or changes its answers, did not mean a provider's source.
 pub(super) fn is_bin(source: &Value, name: &str) -> Result<(), Complaint> {
-    let kind = source["type"].as_str().unwrap_or_default();
-    if kind == KIND {
+    if source["bin"] == true {
         return Ok(());
     }
+    let kind = source["type"].as_str().unwrap_or_default();
     Err(Complaint::rejected(
         format!("\"{name}\" is no bin"),
         format!("it is a source of type {kind}"),

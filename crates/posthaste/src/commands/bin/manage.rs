@@ -51,7 +51,7 @@ pub(super) async fn list(args: &ListArgs) -> Result<ExitCode, Complaint> {
     loop {
         let page = server.get(&format!("/ingest/api/v1/source?limit=250{iterator}")).await?;
         let all = page["data"].as_array().into_iter().flatten();
-        bins.extend(all.filter(|source| source["type"] == made::KIND).cloned());
+        bins.extend(all.filter(|source| source["bin"] == true).cloned());
         match page["iterator"].as_str() {
             Some(next) if page["done"] == false => iterator = format!("&iterator={}", part(next)),
             _ => break,
