@@ -68,6 +68,7 @@ REASONS = [
     ("schemas", "version .* (has a|is)", "whether it is a JSON Schema"),
     ("allowedNetworks", "is no network like", "a pattern for IPv6 would be a page"),
     ("body", "must be empty: HTTP has no body with the status", "two fields together"),
+    ("messages", "is no id of a message", "27 letters may stand for more than 160 bits"),
     ("metadata", "keys and values together", "a sum of lengths"),
 ]
 
