@@ -42,11 +42,16 @@ pub(super) struct Heart {
 }
 
 impl Heart {
-    /// Takes a number that no other node has.
+    /// Takes a number that no other node has, and none had before.
+    ///
+    /// PostgreSQL writes a sequence down only now and then, ahead of itself, and a database that was copied from a template
+    /// forgets that nothing was written down for it: after a crash numbers came again, and two nodes had the same. What is
+    /// set is written down at once.
     pub(super) async fn join(&self) -> Result<(), StoreError> {
         let client = self.pool.get().await?;
         let sql = format!(
-            "INSERT INTO node (number, beat_at) VALUES (nextval('node_number'), clock_timestamp()) \
+            "INSERT INTO node (number, beat_at) \
+             VALUES (setval('node_number', nextval('node_number'))::integer, clock_timestamp()) \
              ON CONFLICT (number) DO NOTHING RETURNING number, {ITS_CLOCK}"
         );
         for _ in 0..NUMBERS_TRIED {
