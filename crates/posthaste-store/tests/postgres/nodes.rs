@@ -53,6 +53,20 @@ async fn nodes_that_open_an_empty_database_at_once_migrate_it_once() {
     database.drop().await;
 }
 
+/// In a database that was copied, a sequence has numbers that its own log does not know: a crash would give them again.
+#[tokio::test]
+async fn the_number_of_a_node_is_in_the_log_before_anybody_has_it() {
+    let Some(cluster) = Cluster::running().await else { return };
+    let database = cluster.database().await;
+    let ahead = "SELECT log_cnt::text FROM node_number";
+    database.execute("SELECT nextval('node_number')").await;
+    assert_ne!(database.texts(ahead).await, ["0"], "a plain nextval is ahead of its log");
+    let node = database.open().await;
+    assert_eq!(database.texts(ahead).await, ["0"]);
+    node.ping().await.unwrap();
+    database.drop().await;
+}
+
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused_in_one_sentence() {
     let Some(cluster) = Cluster::running().await else { return };
