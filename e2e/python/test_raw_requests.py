@@ -110,6 +110,8 @@ def test_a_request_that_is_no_request_is_refused_and_nothing_is_stored(server, n
 def test_a_strange_target_leads_nowhere(server, request_line, statuses):
     status, answer = server.raw(f"{request_line}\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
     assert status in statuses, answer[:300]
+    # The front page sends everybody to our own login, whatever host they named.
+    assert status != 303 or "location: /ui/login\r\n" in answer.lower(), answer[:300]
 
 
 def test_a_token_of_garbage_bytes_is_no_token(server):

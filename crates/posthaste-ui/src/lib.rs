@@ -1,7 +1,7 @@
 //! The pages: what operators look at, and what a customer sees by a portal link.
 //!
-//! Rendered here, whole, and of use without any script. They read by the store's ports and change things by the API alone,
-//! so that no rule has two homes. Whoever looks is a [`Principal`](posthaste_core::tenant::Principal) as in the API, and sees
+//! Rendered here, whole, and of use without any script. They read by the store's ports and change things by the API, so that
+//! no rule has two homes; sessions and tokens apart, which the API does not have. Whoever looks is a [`Principal`](posthaste_core::tenant::Principal) as in the API, and sees
 //! what that may see.
 
 mod api;

@@ -3,6 +3,7 @@
 use axum::response::Html;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 
+use crate::api::part;
 use crate::assets;
 
 /// Every template.
@@ -36,9 +37,7 @@ impl Templates {
         // Whatever is put in is text of somebody's.
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         environment.add_function("asset", |file: &str| assets::path(file));
-        environment.add_filter("path", |text: &str| {
-            form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
-        });
+        environment.add_filter("path", |text: &str| part(text));
         for (name, text) in TEMPLATES {
             environment.add_template(name, text).expect("templates are well-formed");
         }

@@ -7,6 +7,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use url::Url;
 
 use crate::{judged, unjudged};
 
@@ -47,35 +48,46 @@ where
     Ok(sender)
 }
 
+/// An address without the brackets that it has in a URL.
+fn bare(host: &str) -> &str {
+    host.trim_matches(['[', ']'])
+}
+
+/// A connection to where a URL leads.
+async fn reach(url: &str) -> anyhow::Result<(Url, String, TcpStream)> {
+    let url = Url::parse(url).with_context(|| format!("\"{url}\" is not a URL"))?;
+    let host = url.host_str().context("the URL names no host")?.to_owned();
+    let port = url.port_or_known_default().context("the URL names no port")?;
+    let stream = TcpStream::connect((bare(&host), port)).await?;
+    Ok((url, host, stream))
+}
+
 impl Caller {
     /// Connects to `http://host:port`, or to `https://host:port` if there is no token to give away: the certificate of
     /// a server on this machine is for the name that the world knows it by, and is not judged.
     pub(crate) async fn connect(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
-        let url = url::Url::parse(url).with_context(|| format!("\"{url}\" is not a URL"))?;
-        let host = url.host_str().context("the URL names no host")?.to_owned();
-        let port = url.port_or_known_default().context("the URL names no port")?;
-        let address = host.trim_matches(['[', ']']);
-        let stream = TcpStream::connect((address, port)).await?;
+        let (url, host, stream) = reach(url).await?;
         let sender = match url.scheme() {
             "http" => talk(stream).await?,
-            "https" if token.is_none() => talk(unjudged::handshake(address, stream).await?).await?,
+            "https" if token.is_none() => talk(unjudged::handshake(bare(&host), stream).await?).await?,
             _ => bail!("only http:// is supported here so far"),
         };
-        Ok(Self { sender, host: format!("{host}:{port}"), token: token.map(str::to_owned) })
+        Ok(Self::over(sender, &url, &host, token))
     }
 
     /// Connects to a server that gets this token: one that speaks https has a certificate for its name.
     pub(crate) async fn connect_judged(url: &str, token: &str) -> anyhow::Result<Self> {
-        let url = url::Url::parse(url).with_context(|| format!("\"{url}\" is not a URL"))?;
-        let host = url.host_str().context("the URL names no host")?.to_owned();
-        let port = url.port_or_known_default().context("the URL names no port")?;
-        let address = host.trim_matches(['[', ']']);
-        let stream = TcpStream::connect((address, port)).await?;
+        let (url, host, stream) = reach(url).await?;
         let sender = match url.scheme() {
-            "https" => talk(judged::handshake(address, stream).await?).await?,
+            "https" => talk(judged::handshake(bare(&host), stream).await?).await?,
             _ => talk(stream).await?,
         };
-        Ok(Self { sender, host: format!("{host}:{port}"), token: Some(token.to_owned()) })
+        Ok(Self::over(sender, &url, &host, Some(token)))
+    }
+
+    fn over(sender: SendRequest<Full<Bytes>>, url: &Url, host: &str, token: Option<&str>) -> Self {
+        let port = url.port_or_known_default().unwrap_or_default();
+        Self { sender, host: format!("{host}:{port}"), token: token.map(str::to_owned) }
     }
 
     /// Whether the connection may be used again.
