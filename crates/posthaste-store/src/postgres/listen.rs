@@ -101,6 +101,7 @@ async fn attend(
         _ => return Over::Deaf,
     }
     *wait = AGAIN_MIN;
+    shared.teller.waits_for_none();
     // What was told before we listened.
     shared.hear(&Told::Sources);
     shared.hear(&Told::Job);
@@ -128,13 +129,16 @@ async fn begin(client: &Client) -> Result<(), Over> {
 
 fn hear(shared: &Shared, notice: &str) {
     let me = shared.number();
-    if let Some((from, all)) = heard(notice, me)
-        && from != me
-    {
-        shared.teller.set_alone(false);
+    let Some((from, all)) = heard(notice, me) else { return };
+    if from == me {
         for told in &all {
-            shared.hear(told);
+            shared.teller.hears_own(told);
         }
+        return;
+    }
+    shared.teller.set_alone(false);
+    for told in all.iter().filter(|told| !shared.teller.is_outdated(told)) {
+        shared.hear(told);
     }
 }
 
