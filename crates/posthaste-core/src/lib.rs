@@ -29,6 +29,7 @@ pub mod owner;
 pub mod replay;
 pub mod retry;
 pub mod role;
+pub mod rollup;
 pub mod schedule;
 pub mod source;
 pub mod target;

@@ -6,9 +6,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
 /// A file, and what it is.
-const FILES: [(&str, &str, &str); 3] = [
-    ("page.css", "text/css; charset=utf-8", include_str!("../assets/page.css")),
+const FILES: &[(&str, &str, &str)] = &[
+    ("page.css", "text/css; charset=utf-8", concat!(include_str!("../assets/page.css"),)),
     ("page.js", "text/javascript; charset=utf-8", include_str!("../assets/page.js")),
+    // https://htmx.org, 2.0.11, as npm has it; 0BSD.
+    ("htmx.min.js", "text/javascript; charset=utf-8", include_str!("../assets/htmx.min.js")),
     ("mark.svg", "image/svg+xml", include_str!("../assets/mark.svg")),
 ];
 

@@ -7,7 +7,7 @@ use crate::api::part;
 use crate::assets;
 
 /// Every template.
-const TEMPLATES: [(&str, &str); 16] = [
+const TEMPLATES: &[(&str, &str)] = &[
     ("base.html", include_str!("../templates/base.html")),
     ("parts.html", include_str!("../templates/parts.html")),
     ("app.html", include_str!("../templates/app.html")),
@@ -38,7 +38,7 @@ impl Templates {
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         environment.add_function("asset", |file: &str| assets::path(file));
         environment.add_filter("path", |text: &str| part(text));
-        for (name, text) in TEMPLATES {
+        for &(name, text) in TEMPLATES {
             environment.add_template(name, text).expect("templates are well-formed");
         }
         Self(environment)
