@@ -9,6 +9,7 @@ use crate::assets;
 /// Every template.
 const TEMPLATES: &[(&str, &str)] = &[
     ("base.html", include_str!("../templates/base.html")),
+    ("rail.html", include_str!("../templates/rail.html")),
     ("parts.html", include_str!("../templates/parts.html")),
     ("app.html", include_str!("../templates/app.html")),
     ("apps.html", include_str!("../templates/apps.html")),
