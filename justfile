@@ -44,6 +44,11 @@ image-test:
 bench *args:
     cargo run --release -- bench {{args}}
 
+# Every page from sample data, in both themes and two widths: pictures in target/screens.
+screens *args:
+    cargo build --bin posthaste
+    NODE_ENV_DIR="$PWD/target/test-env/node-pages" node e2e/node/screens.mjs target/screens {{args}}
+
 # Whole lives of the product from seeds: `just simulate --seeds 0..3000`.
 simulate *args:
     cargo run -p posthaste-sim --features faults --target-dir target/faults -- {{args}}

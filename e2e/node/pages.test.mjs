@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import { MARKUP, api, browser, isFineForAll, operator, posthaste, receiver, says, visitor } from "./browser.mjs";
-import { call, load } from "./support.mjs";
+import { load } from "./support.mjs";
 
 const esbuild = load("esbuild");
 
@@ -235,28 +235,29 @@ test("a source shows what it refused, and why", async () => {
   await page.context().close();
 });
 
-test("no page has a serious finding, in either theme, at 380 pixels and at 1200", async () => {
-  await api("POST", "/api/v1/app", { name: "Seen", uid: "seen" });
-  const endpoint = await api("POST", "/api/v1/app/seen/endpoint", { url: receiver.url });
-  const message = await api("POST", "/api/v1/app/seen/msg", { eventType: "order.paid", payload: { a: [1, { b: "c" }] }, tags: ["eu"] });
-  await api("POST", "/api/v1/event-type", { name: "order.paid", description: "Money came", schemas: { 1: { type: "object" } } });
-  await api("POST", "/ingest/api/v1/source", { name: "Any", type: "generic-webhook", uid: "any" });
-  for (const [colorScheme, width] of [["light", 1200], ["dark", 380]]) {
-    const page = await operator({ colorScheme, viewport: { width, height: 800 } });
-    const attempts = `/ui/apps/seen/messages/${message.id}`;
-    const paths = [
-      "/ui/login", "/ui/apps", "/ui/apps/seen", `/ui/apps/seen/endpoints/${endpoint.id}`, "/ui/apps/seen/messages", attempts,
-      "/ui/sources", "/ui/sources/any", "/ui/event-types", "/ui/tokens", "/ui/apps/not-there", "/portal/login",
-    ];
-    for (const path of paths) {
-      await page.goto(posthaste.url + path);
-      await isFineForAll(page);
-    }
-    await page.goto(posthaste.url + attempts);
-    await says(page, "delivered");
-    await page.locator(".tries a").first().click();
-    await page.getByRole("heading", { name: "Attempt" }).waitFor();
-    await isFineForAll(page);
-    await page.context().close();
-  }
+test("the keys go to rows and pages, open what there is to know of them, and leave those alone who type", async () => {
+  await api("POST", "/api/v1/app", { name: "Keyed", uid: "keyed" });
+  for (const n of [1, 2]) await api("POST", "/api/v1/app/keyed/msg", { eventType: `order.n${n}`, payload: {} });
+  const page = await operator();
+  await page.goto(`${posthaste.url}/ui/apps/keyed/messages`);
+  const focused = () => page.evaluate(() => document.activeElement.textContent);
+  await page.keyboard.press("j");
+  assert.equal(await focused(), "order.n2");
+  await page.keyboard.press("j");
+  assert.equal(await focused(), "order.n1");
+  await page.keyboard.press("k");
+  assert.equal(await focused(), "order.n2");
+  await page.keyboard.press("?");
+  await page.getByRole("dialog", { name: "Keys" }).waitFor();
+  await isFineForAll(page);
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("/");
+  await page.keyboard.type("j?ga");
+  assert.equal(await page.getByLabel("Id").inputValue(), "j?ga");
+  assert.equal(await page.getByRole("dialog").count(), 0);
+  await page.getByRole("heading", { name: "Messages" }).click();
+  await page.keyboard.press("g");
+  await page.keyboard.press("a");
+  await page.getByRole("heading", { name: "Applications" }).waitFor();
+  await page.context().close();
 });
