@@ -93,3 +93,13 @@ pub const SCHEDULE_LENGTH_MAX: usize = 256;
 pub const CRON_PAYLOAD_BYTES_MAX: usize = RECEIVED_BODY_BYTES_DEFAULT as usize;
 /// How late a cron source may be; what was missed by more is left out. Longer than a restart takes.
 pub const CRON_GRACE: Duration = Duration::from_secs(60);
+/// For how long counts are kept by the minute: what a chart of the last hours is drawn from.
+pub const ROLLUP_MINUTES_KEPT: Duration = Duration::from_hours(3);
+/// For how long counts are kept by the hour: a week, and a day in every zone of the earth.
+pub const ROLLUP_HOURS_KEPT: Duration = Duration::from_hours(8 * 24);
+/// For how long counts are kept by the day: a year, and the month before it.
+pub const ROLLUP_DAYS_KEPT: Duration = Duration::from_hours(400 * 24);
+/// Rows of counts that one transaction adds together.
+pub const ROLLUP_STEP_ROWS: u32 = 2_000;
+/// Failing endpoints of a store that are looked at for those of one environment.
+pub const UNWELL_ROWS_MAX: u32 = 10_000;
