@@ -5,9 +5,10 @@ use posthaste_core::app::Reference;
 use posthaste_core::attempt::{Attempt, Trigger};
 use posthaste_core::delivery::DeliveryState;
 use posthaste_core::endpoint::Endpoint;
-use posthaste_core::id::{AttemptId, EndpointId, MessageId};
+use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId};
 use posthaste_core::message::Message;
 use posthaste_core::name::{Channel, EventTypeName, Tag};
+use posthaste_core::rollup::{Bar, Counts, Scope};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 
@@ -102,6 +103,25 @@ pub struct EndpointStats {
     pub fail: u64,
 }
 
+/// An endpoint whose last attempts failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwell {
+    /// Whose it is.
+    pub app: AppId,
+    /// What that is called.
+    pub app_name: String,
+    /// The app is the environment's own, of operational webhooks, which is in no list.
+    pub operational: bool,
+    /// Which one.
+    pub endpoint: EndpointId,
+    /// Where it is.
+    pub url: String,
+    /// Since when it has failed without a success in between.
+    pub failing_since: Timestamp,
+    /// Nothing goes out to it any more, since it failed for too long or since somebody said so.
+    pub disabled: bool,
+}
+
 impl From<DeliveryState> for Status {
     fn from(state: DeliveryState) -> Self {
         match state {
@@ -192,6 +212,33 @@ pub trait History: Send + Sync {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<EndpointStats, ChangeError>;
+
+    /// What was counted of an app, an endpoint or all of the environment, in stretches that begin in `since..until`: in the
+    /// order of time, as fine as they are kept. A stretch in which nothing happened has no bar; whoever wants coarser ones adds
+    /// them together. Of another environment's things there are none.
+    ///
+    /// Promise: what was accepted or recorded is counted in the same transaction, once. What was recorded without the lease
+    /// is not counted, though the attempt is kept.
+    async fn counted(
+        &self,
+        environment: EnvironmentId,
+        scope: Scope,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Bar>, StoreError>;
+
+    /// The same of several things, such as a page of apps or of endpoints, each added up: in the order of `scopes`.
+    async fn counted_by(
+        &self,
+        environment: EnvironmentId,
+        scopes: &[Scope],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Counts>, StoreError>;
+
+    /// Endpoints that fail, disabled or not, those that have failed longest first. It looks at
+    /// [`UNWELL_ROWS_MAX`](posthaste_core::limits::UNWELL_ROWS_MAX) of all environments together.
+    async fn unwell(&self, environment: EnvironmentId, limit: u32) -> Result<Vec<Unwell>, StoreError>;
 
     /// Where something is, by its id alone; `None` if it is not there, or is another tenant's.
     async fn find(&self, environment: EnvironmentId, named: Named) -> Result<Option<Place>, StoreError>;

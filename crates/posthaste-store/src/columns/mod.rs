@@ -7,6 +7,7 @@ pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod role;
+pub(crate) mod rollup;
 pub(crate) mod rules;
 pub(crate) mod source;
 

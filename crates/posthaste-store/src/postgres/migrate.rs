@@ -17,6 +17,7 @@ const RELEASED: &[&str] = &[
     include_str!("../../migrations/postgres/0001_first.sql"),
     include_str!("../../migrations/postgres/0002_owners.sql"),
     include_str!("../../migrations/postgres/0003_replay.sql"),
+    include_str!("../../migrations/postgres/0004_rollup.sql"),
 ];
 /// What a binary adds that plays the next version in a test.
 const NEXT: &str = include_str!("../../migrations/next/postgres.sql");

@@ -31,6 +31,7 @@ mod pool;
 mod queue;
 mod replay;
 mod retention;
+mod rollups;
 mod rows;
 mod shared;
 mod sources;

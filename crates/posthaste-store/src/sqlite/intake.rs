@@ -133,6 +133,7 @@ pub(super) fn enter(
     now: Timestamp,
 ) -> Result<u32, StoreError> {
     write_message(work, entry)?;
+    work.effects.counted.accepted(entry.app.environment, entry.app.app.id, now);
     point!("accept.message_inserted");
     for endpoint in targets {
         owe(work, entry, endpoint, now)?;

@@ -12,6 +12,7 @@ const RELEASED: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_sources.sql"),
     include_str!("../../migrations/sqlite/0003_cron.sql"),
     include_str!("../../migrations/sqlite/0004_replay.sql"),
+    include_str!("../../migrations/sqlite/0005_rollup.sql"),
 ];
 /// What a binary adds that plays the next version in a test.
 const NEXT: &str = include_str!("../../migrations/next/sqlite.sql");
@@ -84,19 +85,19 @@ mod tests {
         migrate(&mut conn).unwrap();
         conn.execute("INSERT INTO migration VALUES (99, 'x')", []).unwrap();
         let error = migrate(&mut conn).unwrap_err().to_string();
-        assert_eq!(error, "the store has schema 99, this version knows up to 4: use a newer posthaste");
+        assert_eq!(error, "the store has schema 99, this version knows up to 5: use a newer posthaste");
     }
 
     #[test]
     fn a_store_that_a_newer_version_only_expanded_is_worked_with_and_left_as_it_is() {
         let mut conn = Connection::open_in_memory().unwrap();
         migrate(&mut conn).unwrap();
-        conn.execute("INSERT INTO migration VALUES (5, 'x')", []).unwrap();
-        conn.execute("INSERT OR REPLACE INTO setting VALUES ('works_with', '5 4')", []).unwrap();
+        conn.execute("INSERT INTO migration VALUES (6, 'x')", []).unwrap();
+        conn.execute("INSERT OR REPLACE INTO setting VALUES ('works_with', '6 5')", []).unwrap();
         migrate(&mut conn).unwrap();
-        assert_eq!(schema(&conn).unwrap(), Some(5));
-        conn.execute("INSERT OR REPLACE INTO setting VALUES ('works_with', '5 5')", []).unwrap();
-        assert!(matches!(migrate(&mut conn), Err(StoreError::Newer { found: 5, known: 4 })));
+        assert_eq!(schema(&conn).unwrap(), Some(6));
+        conn.execute("INSERT OR REPLACE INTO setting VALUES ('works_with', '6 6')", []).unwrap();
+        assert!(matches!(migrate(&mut conn), Err(StoreError::Newer { found: 6, known: 5 })));
     }
 
     #[test]

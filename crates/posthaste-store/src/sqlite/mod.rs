@@ -21,6 +21,7 @@ mod reader;
 mod record;
 mod replay;
 mod retention;
+mod rollups;
 mod rows;
 mod sources;
 pub mod survey;

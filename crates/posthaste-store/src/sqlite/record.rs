@@ -6,6 +6,7 @@ use posthaste_core::endpoint::Endpoint;
 use posthaste_core::health;
 use posthaste_core::id::AppId;
 use posthaste_core::operational::{AttemptNames, Operational};
+use posthaste_core::rollup::Counts;
 use posthaste_core::time::Timestamp;
 use posthaste_fault::{Bug, planted, point};
 use rusqlite::types::Value;
@@ -26,6 +27,7 @@ pub(super) fn record(work: &mut Work<'_>, record: &Record, now: Timestamp) -> Re
     let Some((app, attempts)) = move_on(work, record)? else {
         return Ok(Recorded { fenced: false, disabled_endpoint: false });
     };
+    count(work, app, record, now)?;
     mark_step(record.verdict);
     work.effects.in_flight_delta -= 1;
     if let Verdict::RetryAt(due) = record.verdict {
@@ -40,6 +42,14 @@ pub(super) fn record(work: &mut Work<'_>, record: &Record, now: Timestamp) -> Re
         tell_of_attempt(work, app, attempt, what, now)?;
     }
     Ok(Recorded { fenced: true, disabled_endpoint })
+}
+
+/// Once a delivery, since whoever records again has no lease any more.
+fn count(work: &mut Work<'_>, app_id: AppId, record: &Record, now: Timestamp) -> Result<(), StoreError> {
+    let Some(app) = work.memo.app(work.conn, work.vault, app_id)? else { return Ok(()) };
+    let counts = Counts::of_record(record.attempt.as_ref(), record.verdict);
+    work.effects.counted.recorded(app.environment, (app_id, record.key.endpoint), &counts, now);
+    Ok(())
 }
 
 fn mark_step(verdict: Verdict) {

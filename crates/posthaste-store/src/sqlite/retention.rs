@@ -7,8 +7,8 @@ use posthaste_core::time::Timestamp;
 use posthaste_fault::point;
 use rusqlite::{Connection, params};
 
-use super::rows;
 use super::writer::Work;
+use super::{rollups, rows};
 use crate::error::StoreError;
 use crate::queue::Forgotten;
 
@@ -16,7 +16,7 @@ use crate::queue::Forgotten;
 pub(super) struct Found {
     messages: Vec<(AppId, MessageId)>,
     bodies: Vec<(AppId, MessageId)>,
-    /// Keys, doors or refused requests are past their time.
+    /// Keys, doors or refused requests are past their time, or counts are to become coarser.
     expired: bool,
     before: Timestamp,
     now: Timestamp,
@@ -55,7 +55,13 @@ pub(super) fn find(conn: &Connection, before: Timestamp, now: Timestamp) -> Resu
             Ok((rows::id(row, 0)?, rows::id(row, 1)?))
         })?
         .collect::<Result<_, _>>()?;
-    Ok(Found { messages, bodies, expired: any_expired(conn, now)?, before, now })
+    Ok(Found {
+        messages,
+        bodies,
+        expired: any_expired(conn, now)? || rollups::any_old(conn, now)?,
+        before,
+        now,
+    })
 }
 
 fn refused_until(now: Timestamp) -> i64 {
@@ -130,13 +136,15 @@ pub(super) fn forget(work: &mut Work<'_>, found: &Found) -> Result<Forgotten, St
     }
     let step = RETENTION_STEP_ROWS as usize;
     let more_expired = drop_expired(work, found.now)?;
+    let more_counts = rollups::compact(conn, found.now)?;
     tracing::debug!(messages_count, before = %found.before, "old messages removed");
     Ok(Forgotten {
         messages_count,
         bodies_count: found.bodies.len() as u64,
         more: messages_count > 0 && found.messages.len() == step
             || found.bodies.len() == step
-            || more_expired,
+            || more_expired
+            || more_counts,
     })
 }
 

@@ -18,6 +18,7 @@ pub(super) use self::command::{Effects, Engine, Work};
 use super::Workers;
 use super::health::Health;
 use super::memo::Memo;
+use super::rollups;
 use crate::error::StoreError;
 use crate::queue::{Backlog, Commits, HandOver};
 use crate::seal::Vault;
@@ -271,6 +272,7 @@ impl Thread {
                 command.answer(Ok(()));
             }
         }
+        rollups::write(conn, &effects.counted).map_err(|error| self.failed(error))?;
         point!("commit.before");
         conn.execute_batch("COMMIT").map_err(|error| self.failed(error))?;
         self.health.still_there().map_err(Undone::failed)

@@ -250,6 +250,41 @@ pub(crate) const TABLES: &[Table] = &[
             big("updated_at"),
         ],
     ),
+    // Readers add up what several have written: here it is one who did.
+    Table {
+        fixed: Some(("shard", "0")),
+        ..table(
+            "rollup",
+            4,
+            &[
+                small("tier"),
+                big("start"),
+                big("environment"),
+                bytes("thing"),
+                big("accepted"),
+                big("delivered"),
+                big("dead"),
+                big("succeeded"),
+                big("refused"),
+                big("unanswered"),
+                big("took_1_ms"),
+                big("took_2_ms"),
+                big("took_5_ms"),
+                big("took_10_ms"),
+                big("took_20_ms"),
+                big("took_50_ms"),
+                big("took_100_ms"),
+                big("took_200_ms"),
+                big("took_500_ms"),
+                big("took_1000_ms"),
+                big("took_2000_ms"),
+                big("took_5000_ms"),
+                big("took_10000_ms"),
+                big("took_20000_ms"),
+                big("took_longer"),
+            ],
+        )
+    },
 ];
 
 /// Where a delivery has its state, and when it is due.

@@ -10,16 +10,17 @@ use async_trait::async_trait;
 use posthaste_core::app::Reference;
 use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId};
 use posthaste_core::message::Message;
+use posthaste_core::rollup::{Bar, Counts, Scope};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use tokio_postgres::Client;
 
 use super::statement::query;
 use super::work::{Work, change};
-use super::{PostgresStore, retention, rows};
+use super::{PostgresStore, retention, rollups, rows};
 use crate::error::{ChangeError, StoreError};
 use crate::history::{
-    AttemptFilter, AttemptRow, Attempted, Destination, EndpointStats, History, MessageFilter,
+    AttemptFilter, AttemptRow, Attempted, Destination, EndpointStats, History, MessageFilter, Unwell,
 };
 use crate::named::{Named, Place};
 use crate::page::{Page, PageRequest};
@@ -176,6 +177,33 @@ impl History for PostgresStore {
         let client = self.pool.get().await?;
         let (_, endpoint) = Whose { environment, app }.endpoint(&client, endpoint).await?;
         Ok(deliveries::stats(&client, endpoint, since, until).await?)
+    }
+
+    async fn counted(
+        &self,
+        environment: EnvironmentId,
+        scope: Scope,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Bar>, StoreError> {
+        let client = self.pool.get().await?;
+        rollups::counted(&client, environment, &scope, (since, until)).await
+    }
+
+    async fn counted_by(
+        &self,
+        environment: EnvironmentId,
+        scopes: &[Scope],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Counts>, StoreError> {
+        let client = self.pool.get().await?;
+        rollups::counted_by(&client, environment, scopes, (since, until)).await
+    }
+
+    async fn unwell(&self, environment: EnvironmentId, limit: u32) -> Result<Vec<Unwell>, StoreError> {
+        let client = self.pool.get().await?;
+        rollups::unwell(&client, environment, limit).await
     }
 
     async fn find(&self, environment: EnvironmentId, named: Named) -> Result<Option<Place>, StoreError> {

@@ -9,14 +9,15 @@ use async_trait::async_trait;
 use posthaste_core::app::Reference;
 use posthaste_core::id::{AppId, AttemptId, EndpointId, MessageId};
 use posthaste_core::message::Message;
+use posthaste_core::rollup::{Bar, Counts, Scope};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use rusqlite::Connection;
 
-use super::{SqliteStore, rows};
+use super::{SqliteStore, rollups, rows};
 use crate::error::{ChangeError, StoreError};
 use crate::history::{
-    AttemptFilter, AttemptRow, Attempted, Destination, EndpointStats, History, MessageFilter,
+    AttemptFilter, AttemptRow, Attempted, Destination, EndpointStats, History, MessageFilter, Unwell,
 };
 use crate::named::{Named, Place};
 use crate::page::{Page, PageRequest};
@@ -189,6 +190,31 @@ impl History for SqliteStore {
                 Ok(deliveries::stats(conn, endpoint, since, until)?)
             })
             .await
+    }
+
+    async fn counted(
+        &self,
+        environment: EnvironmentId,
+        scope: Scope,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Bar>, StoreError> {
+        self.reader.list(move |conn| rollups::counted(conn, environment, &scope, (since, until))).await
+    }
+
+    async fn counted_by(
+        &self,
+        environment: EnvironmentId,
+        scopes: &[Scope],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Counts>, StoreError> {
+        let scopes = scopes.to_vec();
+        self.reader.list(move |conn| rollups::counted_by(conn, environment, &scopes, (since, until))).await
+    }
+
+    async fn unwell(&self, environment: EnvironmentId, limit: u32) -> Result<Vec<Unwell>, StoreError> {
+        self.reader.list(move |conn| rollups::unwell(conn, environment, limit)).await
     }
 
     async fn find(&self, environment: EnvironmentId, named: Named) -> Result<Option<Place>, StoreError> {

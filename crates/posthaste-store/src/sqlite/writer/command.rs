@@ -7,6 +7,7 @@ use posthaste_core::delivery::{Claimed, Lease};
 use posthaste_core::dice::Dice;
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::id::EndpointId;
+use posthaste_core::rollup::Sums;
 use posthaste_core::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -26,6 +27,8 @@ pub(in crate::sqlite) struct Effects {
     pub(in crate::sqlite) source_changed: bool,
     pub(in crate::sqlite) waiting_delta: i64,
     pub(in crate::sqlite) in_flight_delta: i64,
+    /// Written last, in the same transaction.
+    pub(in crate::sqlite) counted: Sums,
 }
 
 /// The engine that takes new deliveries, and for how long they are leased to it.
