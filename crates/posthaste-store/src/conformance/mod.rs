@@ -12,6 +12,7 @@ pub mod history;
 pub mod intake;
 pub mod queue;
 pub mod replay;
+pub mod rollups;
 pub mod sources;
 pub mod world;
 
@@ -137,6 +138,24 @@ macro_rules! for_each_promise {
                 so_many_replays_may_be_under_way_and_no_more
                 jobs_are_listed_by_what_they_do_and_how_they_stand
             }
+            rollups {
+                an_accepted_message_is_counted_for_its_app_and_its_environment
+                what_a_source_received_and_what_is_told_are_counted_as_accepted
+                a_refused_or_repeated_message_counts_nothing
+                what_is_recorded_is_counted_for_endpoint_app_and_environment
+                what_comes_after_a_disabled_or_deleted_endpoint_is_counted
+                what_is_recorded_without_the_lease_or_again_counts_nothing
+                records_of_one_delivery_that_race_are_counted_once
+                what_several_write_at_once_adds_up
+                counts_come_by_the_minute_and_in_the_time_asked_for
+                old_counts_become_coarser_and_then_go
+                what_is_counted_late_joins_what_is_already_coarse
+                counts_become_coarser_in_steps_and_several_at_once_lose_none
+                counts_of_another_environment_are_not_seen
+                counts_of_several_things_come_added_up_in_the_order_asked_for
+                endpoints_that_fail_are_listed_the_longest_first
+                sums_agree_with_what_was_accepted_and_recorded
+            }
             sources {
                 what_was_received_is_there_with_its_origin_and_a_delivery_for_each_endpoint
                 what_is_received_is_handed_over_leased_with_its_origin
@@ -188,6 +207,7 @@ mod tests {
             include_str!("intake.rs"),
             include_str!("queue.rs"),
             include_str!("replay.rs"),
+            include_str!("rollups.rs"),
             include_str!("directory.rs"),
             include_str!("history.rs"),
             include_str!("sources.rs")

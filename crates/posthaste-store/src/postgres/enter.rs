@@ -10,6 +10,7 @@ use posthaste_core::message::Message;
 use posthaste_core::name::{Channel, EventTypeName, Tag};
 use posthaste_core::operational::Operational;
 use posthaste_core::owner::thing_of;
+use posthaste_core::rollup::Sums;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_fault::point;
@@ -18,6 +19,7 @@ use super::memo::known;
 use super::notice::Told;
 use super::owners::{Answer, Held};
 use super::partitions;
+use super::rollups::{self, Sign};
 use super::rows::{self, micros};
 use super::statement::{Text, bytes};
 use super::work::Work;
@@ -40,7 +42,17 @@ pub(super) struct Entry {
 /// Writes messages and what they owe.
 pub(super) async fn enter(work: &mut Work, entries: &[Entry]) -> Result<(), StoreError> {
     let owed = owe(work, entries, &Held::default());
-    write(work, entries, &owed).await
+    write(work, entries, &owed).await?;
+    rollups::write(work, &counted(entries), Sign::Plus).await
+}
+
+/// What they add to the counts.
+pub(super) fn counted(entries: &[Entry]) -> Sums {
+    let mut sums = Sums::default();
+    for entry in entries {
+        sums.accepted(entry.app.environment, entry.app.app.id, entry.now);
+    }
+    sums
 }
 
 /// The same, once it is known what is owed to whom.

@@ -33,6 +33,8 @@ mod replay;
 mod retention;
 mod rollups;
 mod rows;
+
+mod shards;
 mod shared;
 mod sources;
 mod standbys;

@@ -10,9 +10,9 @@ use tokio_postgres::{Client, Row};
 
 use super::PostgresStore;
 use super::partitions::{self, Ids};
-use super::rows;
 use super::statement::{Value, bytes, execute, query, query_opt};
 use super::work::{Work, change};
+use super::{rollups, rows};
 use crate::error::StoreError;
 use crate::queue::Forgotten;
 
@@ -27,7 +27,7 @@ pub(super) struct Found {
     /// All of these days.
     whole: Vec<Day>,
     bodies: Vec<(AppId, MessageId)>,
-    /// Keys, doors or refused requests are past their time.
+    /// Keys, doors or refused requests are past their time, or counts are to become coarser.
     expired: bool,
     before: Timestamp,
     now: Timestamp,
@@ -66,7 +66,8 @@ pub(super) async fn find(client: &Client, before: Timestamp, now: Timestamp) -> 
         }
     }
     let bodies = find_bodies(client, &days, now).await?;
-    Ok(Found { messages, whole, bodies, expired: any_expired(client, now).await?, before, now })
+    let expired = any_expired(client, now).await? || rollups::any_old(client, now).await?;
+    Ok(Found { messages, whole, bodies, expired, before, now })
 }
 
 async fn any_owed(client: &Client, (first, until): Ids) -> Result<bool, StoreError> {
@@ -159,6 +160,7 @@ pub(super) async fn forget(work: &Work, found: &Found) -> Result<Forgotten, Stor
     point!("forget.half_forgotten");
     drop_bodies(work.client(), &found.bodies).await?;
     let more_expired = drop_expired(work, found.now).await?;
+    let more_counts = rollups::compact(work, found.now).await?;
     let step = RETENTION_STEP_ROWS as usize;
     tracing::debug!(messages_count, before = %found.before, "old messages removed");
     Ok(Forgotten {
@@ -166,7 +168,8 @@ pub(super) async fn forget(work: &Work, found: &Found) -> Result<Forgotten, Stor
         bodies_count: found.bodies.len() as u64,
         more: messages_count > 0 && found.messages.len() == step
             || found.bodies.len() == step
-            || more_expired,
+            || more_expired
+            || more_counts,
     })
 }
 

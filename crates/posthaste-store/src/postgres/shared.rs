@@ -17,6 +17,7 @@ use super::overload::Overload;
 use super::owned::{Known, Owned};
 use super::partitions::Days;
 use super::pool::Pool;
+use super::shards::Shards;
 use super::tell::Teller;
 use crate::error::StoreError;
 use crate::queue::{Backlog, Commits, HandOver};
@@ -61,6 +62,8 @@ pub(super) struct Shared {
     pub(super) clock: DatabaseClock,
     pub(super) owned: Owned,
     pub(super) teller: Teller,
+    /// Which rows its transactions count in.
+    pub(super) shards: Arc<Shards>,
     engine: RwLock<Engine>,
     backlog: Mutex<Counted>,
     commits: AtomicU64,
@@ -96,6 +99,7 @@ impl Shared {
             clock,
             owned: Owned::default(),
             teller: Teller::default(),
+            shards: Arc::default(),
             engine: RwLock::default(),
             backlog: Mutex::default(),
             commits: AtomicU64::default(),

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use deadpool::managed::Object;
@@ -14,6 +14,7 @@ use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
 use super::connection::{Connection, Dialer, is_misprepared};
 use super::pool::Pool;
+use super::shards::Shard;
 use super::shared::{Effects, Engine, Shared};
 use super::statement::{Value, answered, run};
 use crate::error::{ChangeError, StoreError};
@@ -54,6 +55,8 @@ pub(super) struct Work {
     asks_where: AtomicBool,
     /// It changed an app: what it reads of apps now may never be committed, and must not be remembered.
     pub(super) changed_apps: bool,
+    /// Which rows it counts in, once it does.
+    shard: OnceLock<Shard>,
 }
 
 /// What came of a transaction.
@@ -183,12 +186,18 @@ impl Work {
             effects: Effects::default(),
             asks_where: AtomicBool::new(false),
             changed_apps: false,
+            shard: OnceLock::new(),
         })
     }
 
     /// Whether the engine may claim for this endpoint now.
     pub(super) fn may_claim_for(&self, endpoint: &Endpoint) -> bool {
         self.engine.as_ref().is_none_or(|(engine, _)| engine.may_claim_for(endpoint))
+    }
+
+    /// The rows that this transaction counts in: no other that is open has the same.
+    pub(super) fn shard(&self) -> i32 {
+        self.shard.get_or_init(|| self.shared.shards.take()).of_node(self.shared.number())
     }
 
     pub(super) async fn begin_now(&self) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ use posthaste_store::{Directory as _, StoreError};
 use super::cluster::{Cluster, Database, options};
 
 /// In PostgreSQL only: filled as rows are written, and what nodes keep for themselves.
-const OF_POSTGRES: &[&str] = &["app.version", "delivery.lease_token", "delivery.lease_until"];
+const OF_POSTGRES: &[&str] = &["app.version", "delivery.lease_token", "delivery.lease_until", "rollup.shard"];
 const TABLES_OF_POSTGRES: &[&str] = &["day", "setting", "migration", "node", "owner", "tally"];
 
 struct Embedded(std::path::PathBuf);

@@ -19,6 +19,7 @@ use std::time::Duration;
 use posthaste_core::delivery::{Claimed, DeliveryKey, Lease};
 use posthaste_core::id::{AppId, EndpointId, MessageId};
 use posthaste_core::owner::thing_of;
+use posthaste_core::rollup::Sums;
 use posthaste_core::source::Refusal;
 use posthaste_core::time::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -26,6 +27,7 @@ use tokio_postgres::Client;
 
 use super::enter::{self, Entry};
 use super::owners::{self, Wanted};
+use super::rollups::{self, Sign};
 use super::statement::{bytes, query_opt};
 use super::work::Work;
 use crate::error::{ChangeError, StoreError};
@@ -202,12 +204,12 @@ struct Batch<'a> {
 /// Runs commands as a transaction of their own that is yet to begin and to be committed: each is answered, or was in
 /// another one's way.
 pub(super) async fn run(work: &mut Work, commands: &mut [Command]) -> Result<Option<Witness>, StoreError> {
-    run_from(work, commands, true).await
+    Box::pin(run_from(work, commands, true)).await
 }
 
 /// The same in a transaction that has begun.
 pub(super) async fn run_begun(work: &mut Work, commands: &mut [Command]) -> Result<(), StoreError> {
-    run_from(work, commands, false).await.map(drop)
+    Box::pin(run_from(work, commands, false)).await.map(drop)
 }
 
 async fn run_from(
@@ -234,14 +236,21 @@ async fn run_from(
     let held = owners::hold(work, &wanted(work, &batch, &entries, &view)).await?;
     let owed = enter::owe(work, &entries, &held);
     let moves = moves::of(&batch.records, &batch.releases);
+    let mut counted = enter::counted(&entries);
+    moves::count(&batch.records, &view, &mut counted, |_| true);
     let attempts = batch.records.iter().filter_map(|asked| asked.command.attempt.as_ref());
-    let ((), (), done, claimed) = tokio::try_join!(
+    let ((), (), done, claimed, ()) = tokio::try_join!(
         biased;
         enter::write(work, &entries, &owed),
         moves::write_attempts(work, attempts.collect()),
         moves::write(work, &moves),
         claim::claim(work, &batch.claims, &view, &held),
+        // As if all leases were still held, which they are but for accidents: it costs no round trip.
+        rollups::write(work, &counted, Sign::Plus),
     )?;
+    let mut lost = Sums::default();
+    moves::count(&batch.records, &view, &mut lost, |key| !done.contains_key(key));
+    rollups::write(work, &lost, Sign::Minus).await?;
     claim::answer(work, &mut batch.claims, claimed, &view, &held);
     receive::mark(work, &mut batch.receives).await?;
     moves::answer(work, &done, &mut batch, &view).await?;

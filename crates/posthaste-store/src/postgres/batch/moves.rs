@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use posthaste_core::attempt::{Attempt, Outcome, Trigger};
 use posthaste_core::delivery::{DeliveryKey, DeliveryState, Verdict};
 use posthaste_core::id::MessageId;
+use posthaste_core::rollup::{Counts, Sums};
 use posthaste_core::time::Timestamp;
 use posthaste_fault::{Bug, planted, point};
 
@@ -48,6 +49,27 @@ pub(super) fn of(records: &[&mut AskedRecord], releases: &[&mut AskedRelease]) -
         recorded.chain(given_back).filter(|one| seen.insert((one.key, one.token))).collect();
     moves.sort_unstable_by_key(|one| one.key);
     moves
+}
+
+/// Counts what was recorded, each delivery once as it moves once: those whose key and token `are_meant`.
+pub(super) fn count(
+    records: &[&mut AskedRecord],
+    view: &View,
+    sums: &mut Sums,
+    are_meant: impl Fn(&(DeliveryKey, i64)) -> bool,
+) {
+    let mut seen = HashSet::new();
+    for asked in records {
+        let record = &asked.command;
+        let key = (record.key, record.lease.token);
+        if !seen.insert(key) || !are_meant(&key) {
+            continue;
+        }
+        let app = view.endpoints.get(&record.key.endpoint).and_then(|seen| view.apps.get(&seen.app));
+        let Some(app) = app else { continue };
+        let counts = Counts::of_record(record.attempt.as_ref(), record.verdict);
+        sums.recorded(app.environment, (app.app.id, record.key.endpoint), &counts, asked.now);
+    }
 }
 
 /// When a delivery that is given back is due: it has been since it was accepted, and keeps its place before what came
