@@ -32,6 +32,13 @@ pub struct Timing {
     pub total: Duration,
 }
 
+impl Timing {
+    /// The rest: the answer's body.
+    pub fn read(&self) -> Duration {
+        self.total.saturating_sub(self.dns + self.connect + self.tls + self.first_byte)
+    }
+}
+
 /// What a receiver answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {

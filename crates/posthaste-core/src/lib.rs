@@ -2,7 +2,7 @@
 //!
 //! Time and chance are arguments here. Modules stand in the order in which data meets them: who asks
 //! (`tenant`, `token`), what happened (`message`), came in (`source`, `bin`, `answer`, `origin`) or was due (`cron`, `schedule`), who wants
-//! it (`endpoint`, `fanout`), what is owed (`delivery`), by which node (`owner`, `role`), what was tried (`attempt`) and
+//! it (`endpoint`, `fanout`), what is owed (`delivery`), by which node (`owner`, `role`), as which request (`request`), what was tried (`attempt`) and
 //! what follows from it (`retry`, `health`, `operational`).
 
 pub mod answer;
@@ -27,6 +27,7 @@ pub mod operational;
 pub mod origin;
 pub mod owner;
 pub mod replay;
+pub mod request;
 pub mod retry;
 pub mod role;
 pub mod rollup;

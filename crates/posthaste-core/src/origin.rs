@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// What stands for a value that is a credential.
-const HIDDEN: &str = "(hidden)";
+pub(crate) const HIDDEN: &str = "(hidden)";
 /// Parts of the names of headers and parameters that carry one.
 const CREDENTIALS: [&str; 8] =
     ["authorization", "cookie", "token", "secret", "password", "passwd", "api-key", "apikey"];

@@ -3,18 +3,19 @@
 use std::process::ExitCode;
 
 use http::Method;
+use posthaste_core::request::har::{self, Answered};
+use posthaste_core::request::printed;
 use posthaste_core::time::Clock as _;
 use serde_json::{Value, json};
 
 use super::asking;
 use crate::cli::daily::ShowArgs;
 use crate::laptop::complaint::{Complaint, told};
-use crate::laptop::har::{self, Answered};
 use crate::laptop::output::Output;
+use crate::laptop::page;
 use crate::laptop::replica::{self, Replica};
 use crate::laptop::server::{Server, part};
 use crate::laptop::whose::{app_of_source, text};
-use crate::laptop::{page, printed};
 use crate::system::SystemTimer;
 use crate::telemetry::{print_bytes, print_line, tell};
 use crate::terminal::shown;

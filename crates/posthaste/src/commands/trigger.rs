@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use posthaste_core::request::printed;
 use posthaste_core::time::Clock as _;
 use posthaste_signature::provider::sign::{Draft, Moment, needed_key};
 use posthaste_signature::provider::{self, Keys, Provider};
@@ -13,7 +14,7 @@ use crate::laptop::fixture::{self, Event, Filled};
 use crate::laptop::items::{self, Item};
 use crate::laptop::post::Sender;
 use crate::laptop::signing::{self, Ready, fresh_id};
-use crate::laptop::{answered, editor, pace, printed, scheme, target};
+use crate::laptop::{answered, editor, pace, scheme, target};
 use crate::system::{SystemDice, SystemTimer};
 use crate::telemetry::{print_bytes, print_line, tell};
 use crate::wiring;

@@ -94,3 +94,28 @@ pub(crate) fn parse(text: &[u8], entry: usize) -> Result<Captured, String> {
             .to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use posthaste_core::request::printed::{as_curl, on_the_wire};
+    use posthaste_signature::provider::sign::Draft;
+
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_read_back_the_same() {
+        let mut draft = Draft {
+            method: "POST".to_owned(),
+            url: "https://a.example/in?x=%2F".to_owned(),
+            body: br#"{"it's":"\n"}"#.to_vec(),
+            ..Draft::default()
+        };
+        draft.headers.append("x-a", http::HeaderValue::from_static("1"));
+        draft.headers.append("x-a", http::HeaderValue::from_static("2"));
+        for text in [on_the_wire(&draft), as_curl(&draft).into_bytes()] {
+            let read = parse(&text, 1).unwrap();
+            assert_eq!((&read.url, &read.body), (&draft.url, &draft.body));
+            assert_eq!(read.headers.get_all("x-a").iter().count(), 2);
+        }
+    }
+}

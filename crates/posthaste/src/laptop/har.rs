@@ -1,10 +1,8 @@
-//! A HAR file, as browsers and proxies save it, to read and to write (<http://www.softwareishard.com/blog/har-12-spec/>).
+//! A HAR file, as browsers and proxies save it, to read (<http://www.softwareishard.com/blog/har-12-spec/>).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use posthaste_signature::provider::sign::Draft;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::captured::Captured;
 
@@ -83,65 +81,11 @@ fn form(params: &[Field]) -> String {
     form.finish()
 }
 
-/// What was answered to a request, as far as it is known.
-#[derive(Debug, Default)]
-pub(crate) struct Answered {
-    /// When the request was sent, in RFC 3339.
-    pub(crate) at: String,
-    /// How long it took.
-    pub(crate) ms: u64,
-    /// 0: nobody answered.
-    pub(crate) status: u64,
-    pub(crate) body: String,
-    /// Why nobody answered.
-    pub(crate) error: Option<String>,
-}
-
-/// A request with its answer, as an entry.
-pub(crate) fn entry(draft: &Draft, answered: &Answered) -> Value {
-    let headers: Vec<_> = draft
-        .headers
-        .iter()
-        .map(|(name, value)| json!({ "name": name.as_str(), "value": String::from_utf8_lossy(value.as_bytes()) }))
-        .collect();
-    let query = draft.url.split_once('?').map_or("", |(_, query)| query);
-    let query: Vec<_> = url::form_urlencoded::parse(query.as_bytes())
-        .map(|(name, value)| json!({ "name": name, "value": value }))
-        .collect();
-    let kind = draft.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let posted = match std::str::from_utf8(&draft.body) {
-        Ok(text) => json!({ "mimeType": kind, "text": text }),
-        Err(_) => {
-            json!({ "mimeType": kind, "text": BASE64_STANDARD.encode(&draft.body), "encoding": "base64" })
-        }
-    };
-    let mut request = json!({
-        "method": draft.method, "url": draft.url, "httpVersion": "HTTP/1.1", "cookies": [], "headers": headers,
-        "queryString": query, "headersSize": -1, "bodySize": draft.body.len(),
-    });
-    if !draft.body.is_empty() {
-        request["postData"] = posted;
-    }
-    json!({
-        "startedDateTime": answered.at, "time": answered.ms, "request": request,
-        "response": {
-            "status": answered.status, "statusText": "", "httpVersion": "HTTP/1.1", "cookies": [], "headers": [],
-            "content": { "size": answered.body.len(), "mimeType": "", "text": answered.body },
-            "redirectURL": "", "headersSize": -1, "bodySize": answered.body.len(), "_error": answered.error,
-        },
-        "cache": {},
-        "timings": { "send": 0, "wait": answered.ms, "receive": 0 },
-    })
-}
-
-/// Entries as a file.
-pub(crate) fn file(entries: &[Value]) -> Value {
-    let creator = json!({ "name": "posthaste", "version": env!("CARGO_PKG_VERSION") });
-    json!({ "log": { "version": "1.2", "creator": creator, "entries": entries } })
-}
-
 #[cfg(test)]
 mod tests {
+    use posthaste_core::request::har::{Answered, entry, file};
+    use posthaste_signature::provider::sign::Draft;
+
     use super::*;
 
     #[test]

@@ -24,7 +24,6 @@ mod paths;
 mod placeholders;
 pub(crate) mod plan;
 pub(crate) mod post;
-pub(crate) mod printed;
 pub(crate) mod profile;
 mod raw;
 pub(crate) mod replay;

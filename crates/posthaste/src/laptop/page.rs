@@ -1,8 +1,8 @@
 //! A message on one page: what it is, what came in or was sent, and what became of it.
 
+use posthaste_core::request::har::Answered;
 use serde_json::Value;
 
-use super::har::Answered;
 use super::output::short;
 use super::whose::text;
 use crate::terminal::shown;
@@ -37,6 +37,7 @@ pub(crate) fn answered(attempt: &Value) -> Answered {
         status: attempt["responseStatusCode"].as_u64().filter(|_| error.is_none()).unwrap_or_default(),
         body: text(attempt, "response").to_owned(),
         error,
+        ..Answered::default()
     }
 }
 

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use posthaste_core::request::printed;
 use posthaste_core::time::Timestamp;
 use posthaste_signature::provider::sign::Draft;
 use posthaste_tunnel::frame::{Headers, Request};
 
-use crate::laptop::printed;
 use crate::listen::event::Went;
 use crate::listen::memory::Key;
 

@@ -1,25 +1,21 @@
 //! What goes out, header by header.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
-use posthaste_core::attempt::Trigger;
-use posthaste_core::delivery::Lease;
-use posthaste_core::dice::TestDice;
-use posthaste_core::endpoint::{Endpoint, Filter, Secrets};
-use posthaste_core::id::{AppId, EndpointId, MessageId};
-use posthaste_core::message::Message;
-use posthaste_core::name::EventTypeName;
-use posthaste_core::tenant::EnvironmentId;
 use posthaste_signature::Secret;
 use posthaste_signature::standard::{Signed, Verifier, verify};
 
 use super::*;
+use crate::dice::TestDice;
+use crate::endpoint::{Filter, Secrets};
+use crate::id::{AppId, EndpointId, MessageId};
+use crate::name::EventTypeName;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 const BODY: &[u8] = b"{\"a\": 1.0}";
 
-fn claimed(origin: Option<Origin>, own_headers: &[(&str, &str)]) -> Claimed {
+fn built(origin: Option<Origin>, own_headers: &[(&str, &str)]) -> Outgoing {
     let dice = TestDice::seeded(1);
     let own = own_headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let endpoint = Endpoint {
@@ -51,16 +47,7 @@ fn claimed(origin: Option<Origin>, own_headers: &[(&str, &str)]) -> Claimed {
         created_at: NOW,
         deliver_at: None,
     };
-    Claimed {
-        environment: EnvironmentId(1),
-        lease: Lease { token: 1, until: NOW.later(Duration::from_secs(60)) },
-        message: Arc::new(message),
-        endpoint: Arc::new(endpoint),
-        endpoint_deleted: false,
-        forsaken: false,
-        attempts_made: 0,
-        trigger: Trigger::Scheduled,
-    }
+    Outgoing::build(&message, &endpoint, NOW)
 }
 
 fn origin(headers: &[(&str, &[u8])]) -> Origin {
@@ -68,23 +55,23 @@ fn origin(headers: &[(&str, &[u8])]) -> Origin {
     Origin { method: "POST".to_owned(), path: String::new(), query: String::new(), headers }
 }
 
-fn sent(origin: Origin) -> Outbound {
-    build(&claimed(Some(origin), &[]), NOW, Duration::from_secs(15))
+fn sent(origin: Origin) -> Outgoing {
+    built(Some(origin), &[])
 }
 
-fn values<'a>(outbound: &'a Outbound, name: &str) -> Vec<&'a [u8]> {
+fn values<'a>(outbound: &'a Outgoing, name: &str) -> Vec<&'a [u8]> {
     outbound.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect()
 }
 
 /// The names that went out, ours apart.
-fn passed_on(outbound: &Outbound) -> Vec<&str> {
+fn passed_on(outbound: &Outgoing) -> Vec<&str> {
     let ours = |name: &HeaderName| OURS.contains(name) || name == USER_AGENT;
     outbound.headers.keys().filter(|name| !ours(name)).map(HeaderName::as_str).collect()
 }
 
 #[test]
 fn a_message_of_ours_is_posted_as_json_and_says_who_we_are() {
-    let outbound = build(&claimed(None, &[("X-Own", "1")]), NOW, Duration::from_secs(15));
+    let outbound = built(None, &[("X-Own", "1")]);
     assert_eq!((&outbound.method, outbound.query.as_str()), (&Method::POST, ""));
     assert_eq!(outbound.headers[CONTENT_TYPE], JSON);
     assert_eq!(outbound.headers[USER_AGENT], AGENT);
@@ -187,7 +174,7 @@ fn names_that_a_receiver_could_take_for_others_are_left_out() {
 fn an_endpoints_own_headers_replace_the_providers_and_never_a_signature() {
     let came = origin(&[("Content-Type", b"text/plain"), ("X-A", b"1"), ("X-A", b"2"), ("User-Agent", b"p")]);
     let own = [("content-type", "text/html"), ("x-a", "own"), ("user-agent", "me"), ("webhook-id", "own")];
-    let outbound = build(&claimed(Some(came), &own), NOW, Duration::from_secs(15));
+    let outbound = built(Some(came), &own);
     assert_eq!(values(&outbound, "content-type"), [b"text/html"]);
     assert_eq!(values(&outbound, "x-a"), [b"own"]);
     assert_eq!(values(&outbound, "user-agent"), [b"me"]);
@@ -217,4 +204,25 @@ fn six_methods_go_out_and_any_other_becomes_a_post() {
 fn what_is_no_header_is_left_out_and_harms_no_other() {
     let outbound = sent(origin(&[("X A", b"1"), ("", b"1"), ("X-Break", b"a\r\nb: c"), ("X-Well", b"1")]));
     assert_eq!(passed_on(&outbound), ["x-well"]);
+}
+
+#[test]
+fn whoever_looks_at_it_sees_no_credential_and_a_signature_only_if_it_is_theirs() {
+    let mut came = origin(&[("Authorization", b"Bearer hush"), ("X-Well", b"1")]);
+    came.query = "a=1&token=hush".to_owned();
+    let outgoing = built(Some(came), &[("X-Api-Key", "hush")]);
+    for (with_signature, signature) in
+        [(true, &values(&outgoing, "webhook-signature")), (false, &vec![&b"(hidden)"[..]])]
+    {
+        let shown = outgoing.clone().shown(with_signature);
+        for name in ["authorization", "x-api-key"] {
+            assert_eq!(values(&shown, name), [b"(hidden)"], "{name}");
+        }
+        assert_eq!(values(&shown, "x-well"), [b"1"]);
+        assert_eq!(&values(&shown, "webhook-signature"), signature);
+        assert_eq!(values(&shown, "svix-signature"), values(&shown, "webhook-signature"));
+        assert_eq!(shown.draft().url, "http://example.com/hook?own=1&a=1&token=(hidden)");
+        let text = printed::as_curl(&shown.draft());
+        assert!(text.contains("x-well: 1") && !text.contains("hush"), "{text}");
+    }
 }

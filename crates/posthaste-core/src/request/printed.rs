@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use posthaste_signature::provider::sign::Draft;
 
 /// Method and target, headers, an empty line, and the body.
-pub(crate) fn on_the_wire(draft: &Draft) -> Vec<u8> {
+pub fn on_the_wire(draft: &Draft) -> Vec<u8> {
     let (host, path) = host_and_path(&draft.url);
     let mut text = format!("{} {path} HTTP/1.1\r\nhost: {host}\r\n", draft.method).into_bytes();
     for (name, value) in &draft.headers {
@@ -28,7 +28,7 @@ fn host_and_path(url: &str) -> (&str, String) {
 }
 
 /// A command for a shell.
-pub(crate) fn as_curl(draft: &Draft) -> String {
+pub fn as_curl(draft: &Draft) -> String {
     let text = std::str::from_utf8(&draft.body).ok().filter(|text| !text.contains('\0'));
     // What no argument can hold comes through a pipe.
     let before = match text {
@@ -51,27 +51,4 @@ pub(crate) fn as_curl(draft: &Draft) -> String {
 
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::laptop::captured;
-
-    #[test]
-    fn what_is_printed_is_read_back_the_same() {
-        let mut draft = Draft {
-            method: "POST".to_owned(),
-            url: "https://a.example/in?x=%2F".to_owned(),
-            body: br#"{"it's":"\n"}"#.to_vec(),
-            ..Draft::default()
-        };
-        draft.headers.append("x-a", http::HeaderValue::from_static("1"));
-        draft.headers.append("x-a", http::HeaderValue::from_static("2"));
-        for text in [on_the_wire(&draft), as_curl(&draft).into_bytes()] {
-            let read = captured::parse(&text, 1).unwrap();
-            assert_eq!((&read.url, &read.body), (&draft.url, &draft.body));
-            assert_eq!(read.headers.get_all("x-a").iter().count(), 2);
-        }
-    }
 }
