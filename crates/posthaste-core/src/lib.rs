@@ -3,7 +3,7 @@
 //! Time and chance are arguments here. Modules stand in the order in which data meets them: who asks
 //! (`tenant`, `token`), what happened (`message`), came in (`source`, `bin`, `answer`, `origin`) or was due (`cron`, `schedule`), who wants
 //! it (`endpoint`, `fanout`), what is owed (`delivery`), by which node (`owner`, `role`), as which request (`request`), what was tried (`attempt`) and
-//! what follows from it (`retry`, `health`, `operational`).
+//! what follows from it (`retry`, `health`, `operational`), and how it is found again (`search`).
 
 pub mod answer;
 pub mod app;
@@ -32,6 +32,7 @@ pub mod retry;
 pub mod role;
 pub mod rollup;
 pub mod schedule;
+pub mod search;
 pub mod source;
 pub mod target;
 pub mod tenant;

@@ -110,8 +110,8 @@ mod tests {
             body: br#"{"it's":"\n"}"#.to_vec(),
             ..Draft::default()
         };
-        draft.headers.append("x-a", http::HeaderValue::from_static("1"));
-        draft.headers.append("x-a", http::HeaderValue::from_static("2"));
+        draft.headers.append("x-a", HeaderValue::from_static("1"));
+        draft.headers.append("x-a", HeaderValue::from_static("2"));
         for text in [on_the_wire(&draft), as_curl(&draft).into_bytes()] {
             let read = parse(&text, 1).unwrap();
             assert_eq!((&read.url, &read.body), (&draft.url, &draft.body));
