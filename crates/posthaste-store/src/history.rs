@@ -90,7 +90,7 @@ pub struct Attempted {
     pub state: DeliveryState,
 }
 
-/// How an endpoint's deliveries stand.
+/// How many deliveries stand how: of an endpoint, or of a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EndpointStats {
     /// Delivered.
@@ -120,6 +120,33 @@ pub struct Unwell {
     pub failing_since: Timestamp,
     /// Nothing goes out to it any more, since it failed for too long or since somebody said so.
     pub disabled: bool,
+}
+
+impl EndpointStats {
+    /// Of all four kinds.
+    pub fn total(&self) -> u64 {
+        self.success + self.pending + self.sending + self.fail
+    }
+
+    /// Of one kind.
+    pub fn of(&self, status: Status) -> u64 {
+        match status {
+            Status::Success => self.success,
+            Status::Pending => self.pending,
+            Status::Sending => self.sending,
+            Status::Fail => self.fail,
+        }
+    }
+
+    /// Adds deliveries in a state, as the store writes it.
+    pub(crate) fn add(&mut self, state: i64, count: u64) {
+        *match state {
+            0 => &mut self.pending,
+            1 => &mut self.sending,
+            2 => &mut self.success,
+            _ => &mut self.fail,
+        } += count;
+    }
 }
 
 impl From<DeliveryState> for Status {
@@ -239,6 +266,16 @@ pub trait History: Send + Sync {
     /// Endpoints that fail, disabled or not, those that have failed longest first. It looks at
     /// [`UNWELL_ROWS_MAX`](posthaste_core::limits::UNWELL_ROWS_MAX) of all environments together.
     async fn unwell(&self, environment: EnvironmentId, limit: u32) -> Result<Vec<Unwell>, StoreError>;
+
+    /// How the deliveries of some of an app's messages stand, to one endpoint or to all: a row for each message that has
+    /// any, in no order.
+    async fn standings(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        messages: &[MessageId],
+        endpoint: Option<&Reference>,
+    ) -> Result<Vec<(MessageId, EndpointStats)>, ChangeError>;
 
     /// Where something is, by its id alone; `None` if it is not there, or is another tenant's.
     async fn find(&self, environment: EnvironmentId, named: Named) -> Result<Option<Place>, StoreError>;

@@ -214,6 +214,28 @@ pub async fn a_message_shows_where_each_of_its_deliveries_stands(world: World) {
     assert_eq!(world.owed_to(app, message).await, endpoints, "it was a destination then");
 }
 
+pub async fn messages_say_how_many_of_their_deliveries_stand_how(world: World) {
+    let (app, message, endpoints, _) = tried(&world).await;
+    let (other_app, elsewhere) = (world.app().await, world.store.environment("elsewhere", world.now()).await);
+    world.endpoint(other_app).await;
+    let foreign = world.accepts(other_app).await;
+    let asked = [message, foreign, world.id()];
+    let standings = async |app: AppId, endpoint: Option<EndpointId>| {
+        let endpoint = endpoint.map(World::to);
+        let found = world.store.standings(world.environment, &app.into(), &asked, endpoint.as_ref()).await;
+        found.unwrap()
+    };
+    let one = EndpointStats { success: 1, ..EndpointStats::default() };
+    let other = EndpointStats { pending: 1, ..EndpointStats::default() };
+    let both = EndpointStats { success: 1, ..other };
+    assert_eq!(standings(app, None).await, [(message, both)], "another app's message is not told of");
+    assert_eq!(standings(app, Some(endpoints[0])).await, [(message, one)]);
+    assert_eq!(standings(app, Some(endpoints[1])).await, [(message, other)]);
+    assert_eq!(standings(other_app, None).await, [(foreign, other)]);
+    let foreign = world.store.standings(elsewhere.unwrap().id, &app.into(), &asked, None).await;
+    assert!(matches!(foreign, Err(ChangeError::NotFound(_))));
+}
+
 pub async fn an_endpoint_shows_its_deliveries_and_how_many_stand_how(world: World) {
     let app = world.app().await;
     let endpoint = world.endpoint(app).await;

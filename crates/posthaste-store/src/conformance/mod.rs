@@ -106,6 +106,7 @@ macro_rules! for_each_promise {
                 a_message_is_found_by_id_and_by_event_id_in_its_app_only
                 messages_are_filtered_by_type_channel_tag_and_time
                 messages_are_walked_by_id_both_ways
+                messages_say_how_many_of_their_deliveries_stand_how
                 an_attempt_reads_back_as_it_was_recorded
                 attempts_are_filtered_by_status_class_endpoint_and_message
                 an_endpoints_attempts_are_its_own_and_come_by_page

@@ -1,5 +1,7 @@
 //! Deliveries: to whom a message went, what an endpoint was sent, and how they stand.
 
+use std::collections::HashMap;
+
 use posthaste_core::attempt::Trigger;
 use posthaste_core::delivery::{DeadLetter, DeliveryState, Lease};
 use posthaste_core::id::{AppId, EndpointId, MessageId};
@@ -107,13 +109,24 @@ pub(super) async fn stats(
     let (since, until) = (MessageId::first_at(since), MessageId::first_at(until));
     let mut stats = EndpointStats::default();
     for row in query(client, sql, &[&bytes(&endpoint), &bytes(&since), &bytes(&until)]).await? {
-        let count = rows::count(&row, 1)?;
-        match row.try_get::<_, i16>(0)? {
-            0 => stats.pending = count,
-            1 => stats.sending = count,
-            2 => stats.success = count,
-            _ => stats.fail = count,
-        }
+        stats.add(row.try_get::<_, i16>(0)?.into(), rows::count(&row, 1)?);
     }
     Ok(stats)
+}
+
+pub(super) async fn standings(
+    client: &Client,
+    app: AppId,
+    messages: &[MessageId],
+    endpoint: Option<EndpointId>,
+) -> Result<Vec<(MessageId, EndpointStats)>, StoreError> {
+    let sql = "SELECT message, state, count(*) FROM delivery \
+               WHERE message = ANY($1) AND app = $2 AND ($3::bytea IS NULL OR endpoint = $3) GROUP BY message, state";
+    let (asked, endpoint): (Vec<_>, _) = (messages.iter().map(bytes).collect(), endpoint.as_ref().map(bytes));
+    let mut standings: HashMap<MessageId, EndpointStats> = HashMap::new();
+    for row in query(client, sql, &[&asked, &bytes(&app), &endpoint]).await? {
+        let stats = standings.entry(rows::id(&row, 0)?).or_default();
+        stats.add(row.try_get::<_, i16>(1)?.into(), rows::count(&row, 2)?);
+    }
+    Ok(standings.into_iter().collect())
 }

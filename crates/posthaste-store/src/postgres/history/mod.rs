@@ -206,6 +206,23 @@ impl History for PostgresStore {
         rollups::unwell(&client, environment, limit).await
     }
 
+    async fn standings(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        messages: &[MessageId],
+        endpoint: Option<&Reference>,
+    ) -> Result<Vec<(MessageId, EndpointStats)>, ChangeError> {
+        let client = self.pool.get().await?;
+        let whose = Whose { environment, app };
+        let app = whose.app(&client).await?;
+        let endpoint = match endpoint {
+            Some(endpoint) => Some(whose.endpoint(&client, endpoint).await?.1),
+            None => None,
+        };
+        Ok(deliveries::standings(&client, app, messages, endpoint).await?)
+    }
+
     async fn find(&self, environment: EnvironmentId, named: Named) -> Result<Option<Place>, StoreError> {
         find::place(&*self.pool.get().await?, environment, &named).await
     }

@@ -110,13 +110,32 @@ pub(super) fn stats(
     let mut found = statement.query(params![endpoint.as_bytes(), since.as_bytes(), until.as_bytes()])?;
     let mut stats = EndpointStats::default();
     while let Some(row) = found.next()? {
-        let count: u64 = row.get(1)?;
-        match row.get::<_, i64>(0)? {
-            0 => stats.pending = count,
-            1 => stats.sending = count,
-            2 => stats.success = count,
-            _ => stats.fail = count,
-        }
+        stats.add(row.get(0)?, row.get(1)?);
     }
     Ok(stats)
+}
+
+/// A range of the table for each message: they are few, and each lies on its own.
+pub(super) fn standings(
+    conn: &Connection,
+    app: AppId,
+    messages: &[MessageId],
+    endpoint: Option<EndpointId>,
+) -> Result<Vec<(MessageId, EndpointStats)>, StoreError> {
+    let sql = "SELECT state, count(*) FROM delivery \
+               WHERE message = ?1 AND app = ?2 AND (?3 IS NULL OR endpoint = ?3) GROUP BY state";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut standings = Vec::with_capacity(messages.len());
+    for message in messages {
+        let endpoint = endpoint.as_ref().map(EndpointId::as_bytes);
+        let mut found = statement.query(params![message.as_bytes(), app.as_bytes(), endpoint])?;
+        let mut stats = EndpointStats::default();
+        while let Some(row) = found.next()? {
+            stats.add(row.get(0)?, row.get(1)?);
+        }
+        if stats.total() > 0 {
+            standings.push((*message, stats));
+        }
+    }
+    Ok(standings)
 }

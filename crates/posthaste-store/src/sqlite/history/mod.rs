@@ -217,6 +217,27 @@ impl History for SqliteStore {
         self.reader.list(move |conn| rollups::unwell(conn, environment, limit)).await
     }
 
+    async fn standings(
+        &self,
+        environment: EnvironmentId,
+        app: &Reference,
+        messages: &[MessageId],
+        endpoint: Option<&Reference>,
+    ) -> Result<Vec<(MessageId, EndpointStats)>, ChangeError> {
+        let (whose, messages, endpoint) =
+            (Whose::new(environment, app), messages.to_vec(), endpoint.cloned());
+        self.reader
+            .list(move |conn| {
+                let app = whose.app(conn)?;
+                let endpoint = match &endpoint {
+                    Some(endpoint) => Some(whose.endpoint(conn, endpoint)?.1),
+                    None => None,
+                };
+                Ok(deliveries::standings(conn, app, &messages, endpoint)?)
+            })
+            .await
+    }
+
     async fn find(&self, environment: EnvironmentId, named: Named) -> Result<Option<Place>, StoreError> {
         self.reader.list(move |conn| find::place(conn, environment, &named)).await
     }
