@@ -22,15 +22,6 @@ if (window.parent !== window) {
   new ResizeObserver(tell).observe(document.body);
 }
 
-// What is new waits behind its number, so that the page does not move under somebody's eyes.
-const live = document.querySelector("[data-live]");
-if (live) {
-  new EventSource(live.dataset.live).addEventListener("new", (event) => {
-    live.querySelector("span").textContent = event.data;
-    live.hidden = false;
-  });
-}
-
 // What is to be copied says so: `data-copy` holds it, or names the element whose text it is.
 async function copy(button) {
   const named = document.getElementById(button.dataset.copyFrom);

@@ -7,8 +7,13 @@ use axum::response::{IntoResponse, Response};
 
 /// A file, and what it is.
 const FILES: &[(&str, &str, &str)] = &[
-    ("page.css", "text/css; charset=utf-8", concat!(include_str!("../assets/page.css"),)),
+    (
+        "page.css",
+        "text/css; charset=utf-8",
+        concat!(include_str!("../assets/page.css"), include_str!("../assets/messages.css"),),
+    ),
     ("page.js", "text/javascript; charset=utf-8", include_str!("../assets/page.js")),
+    ("messages.js", "text/javascript; charset=utf-8", include_str!("../assets/messages.js")),
     // https://htmx.org, 2.0.11, as npm has it; 0BSD.
     ("htmx.min.js", "text/javascript; charset=utf-8", include_str!("../assets/htmx.min.js")),
     ("mark.svg", "image/svg+xml", include_str!("../assets/mark.svg")),

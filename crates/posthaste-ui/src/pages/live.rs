@@ -15,11 +15,12 @@ use futures_util::stream::{Stream, unfold};
 use posthaste_core::app::Reference;
 use posthaste_core::id::MessageId;
 use posthaste_core::tenant::EnvironmentId;
-use posthaste_store::history::MessageFilter;
 use posthaste_store::page::{Cursor, Order, PageRequest};
 use serde::Deserialize;
 
-use super::messages::Wanted;
+use super::messages::Messages;
+use super::walk::List as _;
+use super::wanted::{Asked, Wanted};
 use crate::Shared;
 use crate::error::{Answer, UiError};
 use crate::session::Visitor;
@@ -47,7 +48,7 @@ struct Watch {
     state: Shared,
     environment: EnvironmentId,
     app: Reference,
-    filter: MessageFilter,
+    asked: Asked,
     seen: Option<MessageId>,
     new_count: usize,
     looks: u32,
@@ -72,8 +73,10 @@ pub(crate) async fn watch(
         "0" => None,
         id => Some(MessageId::parse(id).ok_or(UiError::NotFound("message"))?),
     };
-    let filter = wanted.filter()?;
-    let watch = Watch { state, environment, app, filter, seen, new_count, looks: 0 };
+    // What is new has no state yet that one could ask for, and is of no time but now.
+    let asked = wanted.read(state.clock.now())?;
+    let asked = Asked { status: None, since: None, until: None, ..asked };
+    let watch = Watch { state, environment, app, asked, seen, new_count, looks: 0 };
     Ok(Sse::new(unfold(watch, next)).keep_alive(KeepAlive::default()))
 }
 
@@ -81,7 +84,10 @@ pub(crate) async fn watch(
 async fn next(mut watch: Watch) -> Option<(Result<Event, Infallible>, Watch)> {
     while watch.looks < LOOKS_MAX && watch.state.ready.load(Ordering::Relaxed) {
         watch.looks += 1;
-        if let Some(newest) = watch.look().await? {
+        let told_count = watch.new_count;
+        if let Some(newest) = watch.look().await?
+            && watch.new_count > told_count
+        {
             let (seen, count) = (newest.to_string(), watch.new_count);
             let words =
                 if count > usize::from(COUNTED_MAX) { format!("{COUNTED_MAX}+") } else { count.to_string() };
@@ -98,10 +104,11 @@ impl Watch {
     async fn look(&mut self) -> Option<Option<MessageId>> {
         let cursor = self.seen.map_or(Cursor::Start, Cursor::Before);
         let page = PageRequest { cursor, order: Order::Descending, limit: COUNTED_MAX };
-        let history = &self.state.history;
-        let found = history.messages(self.environment, &self.app, &self.filter, page, false).await.ok()?;
-        self.new_count += found.rows.len();
+        let Self { state, environment, app, asked, .. } = &*self;
+        let list = Messages { state, environment: *environment, app, asked };
+        let found = list.read(page).await.ok()?;
         let newest = found.rows.first().map(|message| message.id);
+        self.new_count += list.judge(found.rows).await.ok()?.iter().flatten().count();
         self.seen = newest.or(self.seen);
         Some(newest)
     }

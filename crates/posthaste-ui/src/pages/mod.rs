@@ -14,6 +14,8 @@ pub(crate) mod setup;
 pub(crate) mod source;
 pub(crate) mod sources;
 pub(crate) mod tokens;
+pub(crate) mod walk;
+pub(crate) mod wanted;
 
 use posthaste_core::app::{App, Reference};
 use posthaste_core::id::{Id, Kind};
@@ -77,13 +79,17 @@ impl Place {
         Ok(PageRequest { cursor, order, limit: ROWS })
     }
 
+    /// Whether it is where the list begins.
+    pub(crate) fn is_start(&self) -> bool {
+        self.after.is_none() && self.before.is_none()
+    }
+
     /// Links to the rows before and after, as far as there are some.
     pub(crate) fn turns<T>(&self, page: &Page<T>, id: impl Fn(&T) -> String) -> Turns {
         let (first, last) = (page.rows.first().map(&id), page.rows.last().map(&id));
         let backwards = self.after.is_none() && self.before.is_some();
-        let is_start = self.after.is_none() && self.before.is_none();
         Turns {
-            newer: if is_start || (backwards && page.done) { None } else { first },
+            newer: if self.is_start() || (backwards && page.done) { None } else { first },
             older: if page.done && !backwards { None } else { last },
         }
     }
@@ -94,6 +100,12 @@ impl Place {
 pub(crate) struct Turns {
     newer: Option<String>,
     older: Option<String>,
+}
+
+impl Turns {
+    pub(crate) const fn none() -> Self {
+        Self { newer: None, older: None }
+    }
 }
 
 /// An app as a heading: by its uid where it has one.
