@@ -141,11 +141,75 @@ impl Job {
     pub fn is_over(&self) -> bool {
         self.state != JobState::Running
     }
+
+    /// How many it still has to look at, of those that matched when it was asked for. `None`: nobody counted them.
+    pub fn left(&self) -> Option<Tally> {
+        let Tally { count, more } = self.total?;
+        Some(Tally { count: count.saturating_sub(self.done_count + self.lost_count), more })
+    }
+
+    /// How far it is, in hundredths. `None`: nobody counted all that it has to do.
+    pub fn percent(&self) -> Option<u8> {
+        let Tally { count, more } = self.total?;
+        if more {
+            return None;
+        }
+        let seen = (self.done_count + self.lost_count).min(count);
+        // Nothing to do is all done.
+        let percent = (seen * 100).checked_div(count).unwrap_or(100);
+        u8::try_from(percent).ok()
+    }
+
+    /// Deliveries put back a second, from when it was asked for to its last progress.
+    pub fn per_second(&self) -> Option<f64> {
+        let took = self.updated_at.since(self.created_at).as_secs_f64();
+        (self.done_count > 0 && took > 0.0).then(|| self.done_count as f64 / took)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn job(done_count: u64, lost_count: u64, total: Option<Tally>) -> Job {
+        let asked_at = Timestamp::from_secs(1_000);
+        Job {
+            id: JobId::MIN,
+            environment: EnvironmentId(1),
+            app: AppId::MIN,
+            endpoint: None,
+            task: JobTask::Replay,
+            since: Timestamp::EPOCH,
+            until: asked_at,
+            done_count,
+            lost_count,
+            total,
+            state: JobState::Running,
+            reason: None,
+            created_at: asked_at,
+            updated_at: Timestamp::from_secs(1_010),
+        }
+    }
+
+    #[test]
+    fn a_job_says_how_far_it_is_only_if_all_was_counted() {
+        let of = |count, more| Some(Tally { count, more });
+        let told = |job: Job| (job.left().map(|left| (left.count, left.more)), job.percent());
+        assert_eq!(told(job(30, 10, of(200, false))), (Some((160, false)), Some(20)));
+        assert_eq!(told(job(30, 10, of(200, true))), (Some((160, true)), None));
+        assert_eq!(told(job(30, 10, None)), (None, None));
+        assert_eq!(told(job(0, 0, of(0, false))), (Some((0, false)), Some(100)));
+        // More came to match meanwhile: it is never more than done.
+        assert_eq!(told(job(300, 10, of(200, false))), (Some((0, false)), Some(100)));
+    }
+
+    #[test]
+    fn a_rate_is_what_was_put_back_in_the_time_it_took() {
+        assert_eq!(job(50, 7, None).per_second(), Some(5.0));
+        assert_eq!(job(0, 7, None).per_second(), None);
+        let begun = Job { updated_at: Timestamp::from_secs(1_000), ..job(50, 0, None) };
+        assert_eq!(begun.per_second(), None);
+    }
 
     #[test]
     fn every_word_is_read_back() {

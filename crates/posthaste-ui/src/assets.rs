@@ -10,7 +10,11 @@ const FILES: &[(&str, &str, &str)] = &[
     (
         "page.css",
         "text/css; charset=utf-8",
-        concat!(include_str!("../assets/page.css"), include_str!("../assets/messages.css"),),
+        concat!(
+            include_str!("../assets/page.css"),
+            include_str!("../assets/messages.css"),
+            include_str!("../assets/tools.css"),
+        ),
     ),
     ("page.js", "text/javascript; charset=utf-8", include_str!("../assets/page.js")),
     ("messages.js", "text/javascript; charset=utf-8", include_str!("../assets/messages.js")),

@@ -1,8 +1,9 @@
 //! What browsers are told of every page: nothing from elsewhere, no frames but where allowed, nothing kept.
 
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,11 +17,24 @@ use crate::look::Look;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'";
 
+/// Where whoever has no session is sent.
+const LOGIN: &str = "/ui/login";
+
+/// A part of a page that asks for itself would put the login page in its own place: it is the whole page that has to go there.
+fn whole_page_to_login() -> Response {
+    let to = [("hx-redirect", HeaderValue::from_static(LOGIN))];
+    (StatusCode::UNAUTHORIZED, to).into_response()
+}
+
 pub(crate) async fn advise(State(state): State<Shared>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let (is_asset, is_portal) = (path.starts_with("/assets/"), path.starts_with("/portal/"));
     let (is_style, look) = (path.starts_with("/portal/look/"), Look::of_path(path));
+    let is_for_a_part = request.headers().contains_key("hx-request");
     let mut response = next.run(request).await;
+    if is_for_a_part && response.headers().get(LOCATION).is_some_and(|to| to == LOGIN) {
+        response = whole_page_to_login();
+    }
     if let Some(Said { title, detail }) = response.extensions_mut().remove::<Said>() {
         let (parts, _) = response.into_parts();
         let page = state.templates.render("error.html", context! { title, detail });

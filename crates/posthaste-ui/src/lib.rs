@@ -23,11 +23,11 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use posthaste_core::dice::Dice;
 use posthaste_core::time::Clock;
-use posthaste_store::{Directory, History, Sources};
+use posthaste_store::{Directory, History, Queue, Sources};
 
 use crate::page::Templates;
 use crate::pages::{
-    app, apps, attempt, endpoint, event_types, live, login, message, messages, portal, setup, source,
+    app, apps, attempt, endpoint, event_types, jobs, live, login, message, messages, portal, setup, source,
     sources, tokens,
 };
 
@@ -37,6 +37,8 @@ pub struct UiState {
     pub directory: Arc<dyn Directory>,
     /// What happened.
     pub history: Arc<dyn History>,
+    /// Jobs.
+    pub queue: Arc<dyn Queue>,
     /// The API: what a page changes, it changes by that, with the visitor's own rights.
     pub api: Router,
     /// The inbound doors.
@@ -85,6 +87,7 @@ pub fn router(state: UiState) -> Router {
         .route("/portal/login", get(portal::page))
         .route("/portal/look/{look}", get(look::serve))
         .route("/portal/session", post(portal::enter))
+        .merge(jobs::routes())
         .nest("/ui", of_an_app())
         // A frame on another site has no cookies: there the session is a part of the path.
         .nest("/portal/s/{session}/{look}", of_an_app())

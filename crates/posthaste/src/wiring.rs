@@ -340,6 +340,7 @@ fn pages(
     posthaste_ui::router(UiState {
         directory: store.clone(),
         history: store.clone(),
+        queue: store.clone(),
         sources: store.clone(),
         api,
         clock: Arc::new(SystemTimer),

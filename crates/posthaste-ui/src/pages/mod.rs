@@ -5,6 +5,7 @@ pub(crate) mod apps;
 pub(crate) mod attempt;
 pub(crate) mod endpoint;
 pub(crate) mod event_types;
+pub(crate) mod jobs;
 pub(crate) mod live;
 pub(crate) mod login;
 pub(crate) mod message;
@@ -24,6 +25,7 @@ use posthaste_store::page::{Cursor, Order, Page, PageRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::Shared;
+use crate::api::part;
 use crate::error::{Answer, UiError};
 use crate::session::Visitor;
 
@@ -82,6 +84,15 @@ impl Place {
     /// Whether it is where the list begins.
     pub(crate) fn is_start(&self) -> bool {
         self.after.is_none() && self.before.is_none()
+    }
+
+    /// The same as a part of an address: what looks at this place again.
+    pub(crate) fn here(&self) -> String {
+        match (&self.after, &self.before) {
+            (Some(after), _) => format!("after={}", part(after)),
+            (None, Some(before)) => format!("before={}", part(before)),
+            (None, None) => String::new(),
+        }
     }
 
     /// Links to the rows before and after, as far as there are some.
