@@ -1,9 +1,11 @@
 // The pages that one works with: jobs, sources, bins, the simulator, listeners and the API's reference.
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { api, isFineForAll, operator, posthaste, receiver } from "./browser.mjs";
+import { MARKUP, api, isFineForAll, operator, posthaste, receiver, says } from "./browser.mjs";
+import { knock } from "./support.mjs";
 
 const SHOTS = process.env.SHOTS_DIR;
 
@@ -11,7 +13,7 @@ const SHOTS = process.env.SHOTS_DIR;
 async function isFineEverywhere(page, name) {
   for (const colorScheme of ["light", "dark"]) {
     for (const width of [380, 1_200]) {
-      await page.emulateMedia({ colorScheme });
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.setViewportSize({ width, height: 900 });
       await isFineForAll(page);
       if (!SHOTS) continue;
@@ -83,5 +85,117 @@ test("a part of a page that asks for itself leads to the login once the session 
   await page.goto(`${posthaste.url}/ui/jobs/${job.id}`);
   await page.context().clearCookies();
   await page.waitForURL("**/ui/login");
+  await page.context().close();
+});
+
+const SECRET = "It's a Secret to Everybody";
+const signed = (body, secret = SECRET) => ({
+  "content-type": "application/json",
+  "x-github-event": "push",
+  "x-hub-signature-256": `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`,
+});
+
+for (const javaScriptEnabled of [true, false]) {
+  const how = javaScriptEnabled ? "with scripts" : "without scripts";
+  test(`a source is made, waits, says why a request was refused, and then that its signature is ok, ${how}`, async () => {
+    const uid = `github-${javaScriptEnabled}`;
+    const page = await operator({ javaScriptEnabled });
+    await page.getByRole("link", { name: "Sources" }).click();
+    await page.getByRole("link", { name: "New source" }).click();
+    await page.getByLabel("Provider").fill("github");
+    if (!javaScriptEnabled) await page.getByRole("button", { name: "Search" }).click();
+    await page.getByRole("link", { name: "Stripe" }).waitFor({ state: "detached" });
+    if (javaScriptEnabled) await isFineEverywhere(page, "source-pick");
+    await page.getByRole("link", { name: "GitHub", exact: true }).click();
+    if (javaScriptEnabled) await isFineEverywhere(page, "source-new");
+    await page.getByLabel("Id of your own").fill(uid);
+    await page.getByRole("button", { name: "Make it" }).click();
+    await page.getByRole("alert").getByText("must have a secret").waitFor();
+    assert.equal(await page.getByLabel("Id of your own").inputValue(), uid, "what was typed is kept");
+    await page.getByLabel("Name", { exact: true }).fill(`GitHub ${MARKUP}`);
+    await page.getByLabel("Secret").fill(SECRET);
+    await page.getByLabel("Handler").fill(receiver.url);
+    await page.getByRole("button", { name: "Make it" }).click();
+    await page.getByText("Waiting for the first request").waitFor();
+    if (javaScriptEnabled) await isFineEverywhere(page, "source-waiting");
+
+    const url = await page.locator("#address").textContent();
+    const body = JSON.stringify({ note: MARKUP });
+    assert.equal((await knock(url, signed(body, "another"), body)).status, 401);
+    if (javaScriptEnabled) await page.getByText("The last request was refused").waitFor();
+    else await says(page, "The last request was refused");
+    if (javaScriptEnabled) await isFineEverywhere(page, "source-refused");
+    assert.ok((await knock(url, signed(body), body)).status < 300);
+    if (javaScriptEnabled) await page.getByText("signature ok").waitFor();
+    else await says(page, "signature ok");
+    await page.reload();
+    await page.getByRole("link", { name: "push" }).waitFor();
+    if (javaScriptEnabled) await isFineEverywhere(page, "source");
+
+    await page.getByRole("link", { name: "Rejected" }).click();
+    await page.getByText("What to change").or(page.getByText("does not match")).first().waitFor();
+    assert.doesNotMatch(await page.locator("main").textContent(), /Everybody/);
+    if (javaScriptEnabled) await isFineEverywhere(page, "source-rejected");
+    await page.getByRole("link", { name: "Sources" }).first().click();
+    await page.getByText("1 refused").first().waitFor();
+    if (javaScriptEnabled) await isFineEverywhere(page, "sources");
+    assert.doesNotMatch(await page.title(), /owned/);
+    await page.context().close();
+  });
+}
+
+test("a source's secret is rotated on its page: both are believed until the older one is forgotten", async () => {
+  const source = await api("POST", "/ingest/api/v1/source", { name: "Rotated", uid: "rotated", type: "github", config: { secret: "the-older" } });
+  const knocks = async (secret, number) => {
+    const body = JSON.stringify({ number });
+    return (await knock(source.ingestUrl, signed(body, secret), body)).status;
+  };
+  const page = await operator({ javaScriptEnabled: false });
+  await page.goto(`${posthaste.url}/ui/sources/rotated/settings`);
+  await page.getByLabel("New secret").fill("the-newer");
+  await page.getByRole("button", { name: "Add it" }).click();
+  await page.getByText("It knows 2 secrets").waitFor();
+  assert.deepEqual([await knocks("the-older", 1), await knocks("the-newer", 2)], [200, 200]);
+  await page.getByRole("button", { name: "Forget the older ones" }).click();
+  await page.getByText("It knows one secret").waitFor();
+  assert.deepEqual([await knocks("the-older", 3), await knocks("the-newer", 4)], [401, 200]);
+  assert.doesNotMatch(await page.content(), /the-newer/);
+  await page.context().close();
+});
+
+test("what may come in by a source, what it answers, and whether it hands on is set on its page", async () => {
+  await api("POST", "/ingest/api/v1/source", { name: "Set", uid: "set", type: "generic-webhook" });
+  const now = () => api("GET", "/ingest/api/v1/source/set");
+  const page = await operator();
+  await page.goto(`${posthaste.url}/ui/sources/set/settings`);
+  await isFineEverywhere(page, "source-settings");
+  await page.getByLabel("Repetitions are known by").selectOption("json");
+  await page.getByLabel("Header or field").fill("data.id");
+  await page.getByLabel("For so many hours").fill("24");
+  await page.getByRole("button", { name: "Save" }).first().click();
+  await page.waitForLoadState();
+  assert.deepEqual((await now()).dedupe, { by: "json:data.id", windowSeconds: 86_400 });
+
+  await page.getByText("Answer 200").click();
+  await page.getByLabel("Status", { exact: true }).fill("202");
+  await page.getByLabel("Body", { exact: true }).fill("thanks\nagain");
+  await page.getByRole("button", { name: "Save" }).last().click();
+  await page.getByText("Answer 202").waitFor();
+  const { status, body } = (await now()).answer;
+  assert.deepEqual({ status, body }, { status: 202, body: "thanks\nagain" });
+
+  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByText("paused").waitFor();
+  assert.equal((await now()).paused, true);
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByLabel("Hand on to").fill("http://169.254.169.254/");
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await page.getByText("must lead to a public address").waitFor();
+  await page.goBack();
+  await page.getByText("Delete", { exact: true }).first().click();
+  await page.getByLabel("Type its name").fill("Set");
+  await page.getByRole("button", { name: "Delete" }).click();
+  await page.waitForURL("**/ui/sources");
+  await assert.rejects(now, /404/);
   await page.context().close();
 });

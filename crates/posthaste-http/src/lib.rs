@@ -39,6 +39,7 @@ pub use crate::openapi::document as openapi;
 use crate::state::ApiState;
 
 pub use crate::inbound::Peer;
+pub use crate::inbound::config::settings_of;
 
 type Shared = Arc<Served>;
 

@@ -22,13 +22,15 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use posthaste_core::dice::Dice;
+use posthaste_core::source::Source;
 use posthaste_core::time::Clock;
+use posthaste_signature::provider::Settings;
 use posthaste_store::{Directory, History, Queue, Sources};
 
 use crate::page::Templates;
 use crate::pages::{
     app, apps, attempt, endpoint, event_types, jobs, live, login, message, messages, portal, setup, source,
-    sources, tokens,
+    source_new, source_settings, sources, tokens,
 };
 
 /// What the pages work with.
@@ -43,6 +45,8 @@ pub struct UiState {
     pub api: Router,
     /// The inbound doors.
     pub sources: Arc<dyn Sources>,
+    /// What a source verifies by, secrets included: read from how it is kept.
+    pub settings_of: fn(&Source) -> Settings,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Sessions and ids.
@@ -82,12 +86,14 @@ pub fn router(state: UiState) -> Router {
         .route("/ui/apps", get(apps::page))
         .route("/ui/tokens", get(tokens::page))
         .route("/ui/tokens/{token}/revoke", post(tokens::revoke))
-        .route("/ui/sources", get(sources::page))
-        .route("/ui/sources/{source}", get(source::page))
         .route("/portal/login", get(portal::page))
         .route("/portal/look/{look}", get(look::serve))
         .route("/portal/session", post(portal::enter))
         .merge(jobs::routes())
+        .merge(sources::routes())
+        .merge(source_new::routes())
+        .merge(source::routes())
+        .merge(source_settings::routes())
         .nest("/ui", of_an_app())
         // A frame on another site has no cookies: there the session is a part of the path.
         .nest("/portal/s/{session}/{look}", of_an_app())

@@ -26,6 +26,11 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("portal.html", include_str!("../templates/portal.html")),
     ("setup.html", include_str!("../templates/setup.html")),
     ("source.html", include_str!("../templates/source.html")),
+    ("source_new.html", include_str!("../templates/source_new.html")),
+    ("source_parts.html", include_str!("../templates/source_parts.html")),
+    ("source_pick.html", include_str!("../templates/source_pick.html")),
+    ("source_rejected.html", include_str!("../templates/source_rejected.html")),
+    ("source_settings.html", include_str!("../templates/source_settings.html")),
     ("sources.html", include_str!("../templates/sources.html")),
     ("tokens.html", include_str!("../templates/tokens.html")),
 ];

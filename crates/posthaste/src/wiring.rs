@@ -342,6 +342,7 @@ fn pages(
         history: store.clone(),
         queue: store.clone(),
         sources: store.clone(),
+        settings_of: posthaste_http::settings_of,
         api,
         clock: Arc::new(SystemTimer),
         dice: Arc::new(SystemDice),

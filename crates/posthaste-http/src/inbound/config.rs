@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use posthaste_core::source::Config;
+use posthaste_core::source::{Config, Source};
 use posthaste_signature::provider::{Provider, Receiver, Settings, SetupError, find, is_setting};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -184,6 +184,11 @@ impl ProviderConfig {
             },
         }
     }
+}
+
+/// What a source verifies by, secrets included: for pages that change a part of it, and that sign as its provider does.
+pub fn settings_of(source: &Source) -> Settings {
+    ProviderConfig::kept(&source.config).settings()
 }
 
 fn snake_case(name: &str) -> String {

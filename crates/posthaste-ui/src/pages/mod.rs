@@ -1,5 +1,6 @@
 //! One file a page: what it reads, and what its template is given.
 
+pub(crate) mod answer_form;
 pub(crate) mod app;
 pub(crate) mod apps;
 pub(crate) mod attempt;
@@ -11,8 +12,11 @@ pub(crate) mod login;
 pub(crate) mod message;
 pub(crate) mod messages;
 pub(crate) mod portal;
+pub(crate) mod providers;
 pub(crate) mod setup;
 pub(crate) mod source;
+pub(crate) mod source_new;
+pub(crate) mod source_settings;
 pub(crate) mod sources;
 pub(crate) mod tokens;
 pub(crate) mod walk;
