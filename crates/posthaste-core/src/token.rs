@@ -90,4 +90,6 @@ pub struct TokenRecord {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// It was made by logging in with another one.
+    pub is_session: bool,
 }

@@ -7,6 +7,7 @@
 #![expect(missing_docs, reason = "the name of a promise is its sentence")]
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "these are tests")]
 
+pub mod access;
 pub mod directory;
 pub mod history;
 pub mod intake;
@@ -101,6 +102,14 @@ macro_rules! for_each_promise {
                 changes_of_endpoints_are_told_to_operational_webhooks
                 an_event_type_reads_back_changes_and_is_brought_back_after_archiving
                 a_reserved_key_is_answered_once_settled_and_free_again_when_not
+            }
+            access {
+                a_session_ends_with_the_token_that_it_was_made_with
+                a_session_lasts_no_longer_than_what_it_was_made_with
+                all_tokens_of_an_app_end_at_once_or_at_a_time_and_nobody_elses
+                the_sessions_of_operators_end_at_once_and_their_tokens_go_on
+                what_is_chosen_is_the_environments_own_and_can_be_taken_back
+                a_catalogue_is_found_by_its_letters_which_no_two_have
             }
             history {
                 a_message_is_found_by_id_and_by_event_id_in_its_app_only

@@ -18,6 +18,7 @@ const RELEASED: &[&str] = &[
     include_str!("../../migrations/postgres/0002_owners.sql"),
     include_str!("../../migrations/postgres/0003_replay.sql"),
     include_str!("../../migrations/postgres/0004_rollup.sql"),
+    include_str!("../../migrations/postgres/0005_guard.sql"),
 ];
 /// What a binary adds that plays the next version in a test.
 const NEXT: &str = include_str!("../../migrations/next/postgres.sql");

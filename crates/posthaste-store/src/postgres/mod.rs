@@ -3,6 +3,7 @@
 //! Works through a pooler that gives each transaction a connection of its own choice: no statement is prepared by name,
 //! nothing is set for a session. What listens has a connection of its own, and can be done without.
 
+mod access;
 mod batch;
 mod candidates;
 mod clock;

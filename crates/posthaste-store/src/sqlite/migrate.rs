@@ -13,6 +13,7 @@ const RELEASED: &[&str] = &[
     include_str!("../../migrations/sqlite/0003_cron.sql"),
     include_str!("../../migrations/sqlite/0004_replay.sql"),
     include_str!("../../migrations/sqlite/0005_rollup.sql"),
+    include_str!("../../migrations/sqlite/0006_guard.sql"),
 ];
 /// What a binary adds that plays the next version in a test.
 const NEXT: &str = include_str!("../../migrations/next/sqlite.sql");

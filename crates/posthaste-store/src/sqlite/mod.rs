@@ -1,5 +1,6 @@
 //! The embedded store: one SQLite file, one thread that writes, a few connections that read.
 
+mod access;
 mod candidates;
 mod clock;
 pub mod copy;

@@ -106,8 +106,10 @@ pub(crate) const TABLES: &[Table] = &[
             big("created_at"),
             big("expires_at"),
             big("revoked_at"),
+            bytes("parent"),
         ],
     ),
+    table("choice", 2, &[big("environment"), text("name"), bytes("value")]),
     Table {
         from: "message m LEFT JOIN body b ON b.id = m.body",
         ..table(

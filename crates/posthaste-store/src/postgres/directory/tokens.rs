@@ -6,7 +6,7 @@ use posthaste_core::id::{AppId, TokenId};
 use posthaste_core::tenant::{Environment, EnvironmentId, Principal, Scope};
 use posthaste_core::time::Timestamp;
 use posthaste_core::token::{TokenHash, TokenRecord};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use super::super::rows;
 use super::super::statement::{Text, Value, bytes, execute, query, query_opt};
@@ -52,30 +52,62 @@ pub(super) async fn create(work: &Work, new: &NewToken, now: Timestamp) -> Resul
     Ok(())
 }
 
+/// A session is a token with a parent: whoever that stands for, or itself. It ends no later than the token it was made with.
+pub(in super::super) async fn create_session(
+    work: &Work,
+    new: &NewToken,
+    of: Option<TokenHash>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    create(work, new, now).await?;
+    let sql = "UPDATE token SET \
+                   parent = coalesce((SELECT coalesce(p.parent, p.hash) FROM token p WHERE p.hash = $2), hash), \
+                   expires_at = LEAST(expires_at, (SELECT p.expires_at FROM token p WHERE p.hash = $2)) \
+               WHERE hash = $1";
+    let of: Option<&[u8]> = of.as_ref().map(|of| of.as_bytes().as_slice());
+    execute(work.client(), sql, &[&new.hash.as_bytes().as_slice(), &of]).await?;
+    Ok(())
+}
+
 fn scope(app: Option<AppId>, read_only: bool) -> Scope {
     app.map_or(Scope::Environment, |app| Scope::App { app, read_only })
+}
+
+/// What a list shows of a token; [`record`] reads these columns.
+const RECORD: &str = "SELECT t.id, t.hint, e.name, t.app, t.read_only, t.created_at, t.expires_at, t.revoked_at, \
+                      t.parent IS NOT NULL FROM token t JOIN environment e ON e.id = t.environment";
+
+fn record(row: &Row) -> Result<TokenRecord, StoreError> {
+    Ok(TokenRecord {
+        id: rows::id(row, 0)?,
+        hint: row.try_get(1)?,
+        environment: row.try_get(2)?,
+        scope: scope(rows::maybe_id(row, 3)?, row.try_get(4)?),
+        created_at: rows::at(row, 5)?,
+        expires_at: rows::maybe_at(row, 6)?,
+        revoked_at: rows::maybe_at(row, 7)?,
+        is_session: row.try_get(8)?,
+    })
+}
+
+pub(in super::super) async fn of_app(
+    client: &Client,
+    environment: EnvironmentId,
+    app: AppId,
+    limit: u16,
+) -> Result<Vec<TokenRecord>, StoreError> {
+    let sql = format!("{RECORD} WHERE t.app = $1 AND t.environment = $2 ORDER BY t.id DESC LIMIT $3");
+    let found = query(client, &sql, &[&bytes(&app), &environment.0, &i64::from(limit)]).await?;
+    found.iter().map(record).collect()
 }
 
 pub(super) async fn list(
     client: &Client,
     environment: Option<EnvironmentId>,
 ) -> Result<Vec<TokenRecord>, StoreError> {
-    let sql = "SELECT t.id, t.hint, e.name, t.app, t.read_only, t.created_at, t.expires_at, t.revoked_at \
-               FROM token t JOIN environment e ON e.id = t.environment \
-               WHERE $1 IS NULL OR t.environment = $1 ORDER BY t.id";
-    let found = query(client, sql, &[&environment.map(|e| e.0)]).await?;
-    let read = found.iter().map(|row| {
-        Ok(TokenRecord {
-            id: rows::id(row, 0)?,
-            hint: row.try_get(1)?,
-            environment: row.try_get(2)?,
-            scope: scope(rows::maybe_id(row, 3)?, row.try_get(4)?),
-            created_at: rows::at(row, 5)?,
-            expires_at: rows::maybe_at(row, 6)?,
-            revoked_at: rows::maybe_at(row, 7)?,
-        })
-    });
-    read.collect()
+    let sql = format!("{RECORD} WHERE $1 IS NULL OR t.environment = $1 ORDER BY t.id");
+    let found = query(client, &sql, &[&environment.map(|e| e.0)]).await?;
+    found.iter().map(record).collect()
 }
 
 pub(super) async fn revoke(work: &Work, id: TokenId, now: Timestamp) -> Result<(), ChangeError> {
@@ -103,8 +135,10 @@ pub(in super::super) async fn live(
     client: &Client,
     hashes: &[TokenHash],
 ) -> Result<HashMap<[u8; 32], Live>, StoreError> {
-    let sql = "SELECT hash, environment, app, read_only, expires_at FROM token \
-               WHERE hash = ANY($1) AND revoked_at IS NULL";
+    // A session is as good as the token that it stands for; any other token stands for itself.
+    let sql = "SELECT t.hash, t.environment, t.app, t.read_only, LEAST(t.expires_at, p.expires_at) FROM token t \
+               JOIN token p ON p.hash = coalesce(t.parent, t.hash) \
+               WHERE t.hash = ANY($1) AND t.revoked_at IS NULL AND p.revoked_at IS NULL";
     let asked: Vec<&[u8]> = hashes.iter().map(|hash| hash.as_bytes().as_slice()).collect();
     let mut found = HashMap::new();
     for row in query(client, sql, &[&asked]).await? {

@@ -4,7 +4,7 @@ pub(super) mod apps;
 mod endpoints;
 mod event_types;
 mod keys;
-mod tokens;
+pub(super) mod tokens;
 
 use async_trait::async_trait;
 use posthaste_core::app::{App, AppChange, NewApp, Reference};

@@ -45,29 +45,63 @@ pub(super) fn create(work: &Work<'_>, new: &NewToken, now: Timestamp) -> Result<
     Ok(())
 }
 
+/// A session is a token with a parent: whoever that stands for, or itself. It ends no later than the token it was made with.
+pub(in super::super) fn create_session(
+    work: &Work<'_>,
+    new: &NewToken,
+    of: Option<TokenHash>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    create(work, new, now)?;
+    let sql = "UPDATE token SET \
+                   parent = coalesce((SELECT coalesce(p.parent, p.hash) FROM token p WHERE p.hash = ?2), hash), \
+                   expires_at = coalesce(min(expires_at, (SELECT p.expires_at FROM token p WHERE p.hash = ?2)), expires_at) \
+               WHERE hash = ?1";
+    let of = of.map(|of| *of.as_bytes());
+    work.conn.prepare_cached(sql)?.execute(params![new.hash.as_bytes(), of])?;
+    Ok(())
+}
+
 fn scope(app: Option<[u8; ID_BYTES]>, read_only: bool) -> Scope {
     app.map_or(Scope::Environment, |app| Scope::App { app: AppId::from_bytes(app), read_only })
+}
+
+/// What a list shows of a token; `scope` and `record` read these columns.
+const RECORD: &str = "SELECT t.id, t.hint, e.name, t.app, t.read_only, t.created_at, t.expires_at, t.revoked_at, \
+                      t.parent IS NOT NULL FROM token t JOIN environment e ON e.id = t.environment";
+
+fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<TokenRecord> {
+    Ok(TokenRecord {
+        id: rows::id(row, 0)?,
+        hint: row.get(1)?,
+        environment: row.get(2)?,
+        scope: scope(row.get(3)?, row.get(4)?),
+        created_at: rows::at(row, 5)?,
+        expires_at: rows::maybe_at(row, 6)?,
+        revoked_at: rows::maybe_at(row, 7)?,
+        is_session: row.get(8)?,
+    })
+}
+
+pub(in super::super) fn of_app(
+    conn: &Connection,
+    environment: EnvironmentId,
+    app: AppId,
+    limit: u16,
+) -> Result<Vec<TokenRecord>, StoreError> {
+    let sql = format!("{RECORD} WHERE t.app = ?1 AND t.environment = ?2 ORDER BY t.id DESC LIMIT ?3");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map(params![app.as_bytes(), environment.0, limit], record)?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn list(
     conn: &Connection,
     environment: Option<EnvironmentId>,
 ) -> Result<Vec<TokenRecord>, StoreError> {
-    let sql = "SELECT t.id, t.hint, e.name, t.app, t.read_only, t.created_at, t.expires_at, t.revoked_at \
-               FROM token t JOIN environment e ON e.id = t.environment \
-               WHERE ?1 IS NULL OR t.environment = ?1 ORDER BY t.id";
-    let mut statement = conn.prepare_cached(sql)?;
-    let found = statement.query_map([environment.map(|e| e.0)], |row| {
-        Ok(TokenRecord {
-            id: rows::id(row, 0)?,
-            hint: row.get(1)?,
-            environment: row.get(2)?,
-            scope: scope(row.get(3)?, row.get(4)?),
-            created_at: rows::at(row, 5)?,
-            expires_at: rows::maybe_at(row, 6)?,
-            revoked_at: rows::maybe_at(row, 7)?,
-        })
-    })?;
+    let sql = format!("{RECORD} WHERE ?1 IS NULL OR t.environment = ?1 ORDER BY t.id");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map([environment.map(|e| e.0)], record)?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
@@ -89,8 +123,11 @@ pub(super) fn authenticate(
     hash: TokenHash,
     now: Timestamp,
 ) -> Result<Option<Principal>, StoreError> {
-    let sql = "SELECT environment, app, read_only FROM token \
-               WHERE hash = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)";
+    // A session is as good as the token that it stands for; any other token stands for itself.
+    let sql = "SELECT t.environment, t.app, t.read_only FROM token t \
+               JOIN token p ON p.hash = coalesce(t.parent, t.hash) \
+               WHERE t.hash = ?1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?2) \
+               AND p.revoked_at IS NULL AND (p.expires_at IS NULL OR p.expires_at > ?2)";
     let found = conn.prepare_cached(sql)?.query_row(params![hash.as_bytes(), now.as_micros()], |row| {
         Ok(Principal { environment: EnvironmentId(row.get(0)?), scope: scope(row.get(1)?, row.get(2)?) })
     });
