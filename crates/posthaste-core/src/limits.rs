@@ -52,6 +52,8 @@ pub const ATTEMPTS_BEFORE_FAILING: u32 = 4;
 pub const DELIVER_AT_MAX: Duration = Duration::from_hours(24 * 7);
 /// How long a portal token lives when the caller does not say, and at most.
 pub const PORTAL_TOKEN_LIFE_MAX: Duration = Duration::from_hours(7 * 24);
+/// The longest that a customer's tokens may go on after all were told to end; Svix's limit.
+pub const EXPIRE_ALL_MAX: Duration = Duration::from_hours(72);
 /// How far back `recover` may reach.
 pub const RECOVER_WINDOW_MAX: Duration = Duration::from_hours(14 * 24);
 /// How long a listener's deliveries wait for it, past the time at which they were due: a laptop that never comes back

@@ -19,6 +19,7 @@ pub mod serve;
 mod slow;
 mod stall;
 pub mod state;
+mod strangers;
 mod throttle;
 
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use posthaste_core::role::{Role, Roles};
 
 use crate::api::owned::{OfSource, Operational};
 use crate::api::{
-    app, attempt, endpoint, event_type, find, headers, ingest, message, not_supported, owned, portal,
+    app, attempt, endpoint, event_type, find, headers, ingest, looks, message, not_supported, owned, portal,
     recovery, replay, secret, task,
 };
 use crate::error::ApiError;
@@ -40,6 +41,7 @@ use crate::state::ApiState;
 
 pub use crate::inbound::Peer;
 pub use crate::inbound::config::settings_of;
+pub use crate::strangers::Strangers;
 
 type Shared = Arc<Served>;
 
@@ -48,7 +50,7 @@ struct Served {
     api: ApiState,
     doors: inbound::Doors,
     bench: inbound::Bench,
-    callers: extract::callers::Callers,
+    callers: Arc<extract::callers::Callers>,
 }
 
 impl std::ops::Deref for Served {
@@ -75,6 +77,8 @@ pub struct Routed {
     pub router: Router,
     /// The pattern of every path, for tests that must not miss one.
     pub paths: Vec<String>,
+    /// How often whoever is nobody may try, for the pages beside it.
+    pub strangers: Strangers,
 }
 
 /// The same router, with the list of its paths.
@@ -83,8 +87,9 @@ pub fn routed(state: ApiState) -> Routed {
         api: state,
         doors: inbound::Doors::default(),
         bench: inbound::Bench::default(),
-        callers: extract::callers::Callers::default(),
+        callers: Arc::default(),
     });
+    let strangers = Strangers::new(&state);
     let mut router = Routes { router: Router::new(), paths: Vec::new(), elsewhere: None };
 
     // Whoever runs us.
@@ -118,7 +123,7 @@ pub fn routed(state: ApiState) -> Routed {
         .layer(from_fn(probes::catch_panic))
         .layer(from_fn(browsers::advise))
         .with_state(state);
-    Routed { router, paths }
+    Routed { router, paths, strangers }
 }
 
 /// The sender's own services: apps, event types, messages.
@@ -165,6 +170,8 @@ fn customers(router: &mut Routes, state: &Shared) {
 /// The team behind the sender: portal links, operational webhooks, jobs.
 fn operators(router: &mut Routes, state: &Shared) {
     router.add("/api/v1/auth/app-portal-access/{app}", once(state, portal::access));
+    router.add("/api/v1/auth/app/{app}/expire-all", once(state, portal::expire_all));
+    router.add("/api/posthaste/v1/portal", get(looks::get).patch(looks::patch));
     router.add("/api/v1/background-task", get(task::list));
     router.add("/api/v1/background-task/{task}", get(task::get));
     router.add("/api/posthaste/v1/background-task/{task}/cancel", once(state, task::cancel));

@@ -12,7 +12,7 @@ use posthaste_core::role::Roles;
 use posthaste_core::source::IpNet;
 use posthaste_core::target::TargetPolicy;
 use posthaste_core::time::Clock;
-use posthaste_store::{Directory, History, Intake, Queue, Sources};
+use posthaste_store::{Access, Directory, History, Intake, Queue, Sources};
 use posthaste_tunnel::listeners::Listeners;
 use prometheus_client::registry::Registry;
 use zeroize::Zeroizing;
@@ -74,6 +74,8 @@ pub struct ApiState {
     pub queue: Arc<dyn Queue>,
     /// Environments, apps, endpoints, event types, tokens.
     pub directory: Arc<dyn Directory>,
+    /// Sessions, and what operators chose.
+    pub access: Arc<dyn Access>,
     /// What happened.
     pub history: Arc<dyn History>,
     /// The inbound doors.

@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use posthaste_core::id::AppId;
+use posthaste_core::looks::Looks;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_core::token::{TokenHash, TokenRecord};
 
+use crate::columns::looks;
 use crate::directory::NewToken;
 use crate::error::StoreError;
 
@@ -74,6 +76,17 @@ pub trait Access: Send + Sync {
         choice: Choice,
         value: Option<Vec<u8>>,
     ) -> Result<(), StoreError>;
+
+    /// How the environment's portal looks.
+    async fn looks(&self, environment: EnvironmentId) -> Result<Looks, StoreError> {
+        let chosen = self.chosen(environment, Choice::Portal).await?;
+        chosen.map_or_else(|| Ok(Looks::default()), |bytes| looks::read(&bytes))
+    }
+
+    /// Makes it look like this.
+    async fn change_looks(&self, environment: EnvironmentId, looks: &Looks) -> Result<(), StoreError> {
+        self.choose(environment, Choice::Portal, Some(looks::written(looks)?)).await
+    }
 
     /// Whose public catalogue is found by these letters.
     async fn environment_of_catalogue(&self, letters: &str) -> Result<Option<EnvironmentId>, StoreError>;

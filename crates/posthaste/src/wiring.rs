@@ -303,6 +303,7 @@ impl Server {
             intake: store.clone(),
             queue: store.clone(),
             directory: store.clone(),
+            access: store.clone(),
             history: store.clone(),
             sources: store,
             fetcher: Arc::new(PublicFetch(Client::new(fetching, Arc::clone(&resolver)))),

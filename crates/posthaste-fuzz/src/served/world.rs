@@ -164,6 +164,7 @@ fn state(store: &Arc<SqliteStore>, clock: &Arc<TestClock>, dice: &Arc<TestDice>)
         intake: store.clone(),
         queue: store.clone(),
         directory: store.clone(),
+        access: store.clone(),
         history: store.clone(),
         sources: store.clone(),
         fetcher: Arc::new(Nowhere),

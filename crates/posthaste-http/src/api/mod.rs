@@ -8,6 +8,7 @@ mod example;
 pub(crate) mod find;
 pub(crate) mod headers;
 pub(crate) mod ingest;
+pub(crate) mod looks;
 pub(crate) mod message;
 pub(crate) mod not_supported;
 pub(crate) mod owned;

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use posthaste_core::app::Reference;
 use posthaste_core::id::{AppId, TokenId};
-use posthaste_core::limits::PORTAL_TOKEN_LIFE_MAX;
+use posthaste_core::limits::{EXPIRE_ALL_MAX, PORTAL_TOKEN_LIFE_MAX};
 use posthaste_core::name::Label;
 use posthaste_core::tenant::{EnvironmentId, Scope};
 use posthaste_core::token::{Token, TokenHash};
@@ -102,6 +102,28 @@ pub(crate) async fn link_to(
     let url =
         format!("{}/portal/login#key={}", state.settings.public_url, BASE64_URL_SAFE_NO_PAD.encode(key));
     Ok(json_of(StatusCode::OK, &json!({ "token": token.expose(), "url": url })))
+}
+
+/// Ends all tokens and sessions of an app: at once, or so many seconds from now.
+pub(crate) async fn expire_all(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(app): Path<String>,
+    body: JsonBody,
+) -> Answer<StatusCode> {
+    let environment = caller.environment()?;
+    let mut fields = fields_of(&body)?;
+    let longest = i64::try_from(EXPIRE_ALL_MAX.as_secs()).unwrap_or(i64::MAX);
+    let after = fields.get("expiry", integer(0..=longest)).value().unwrap_or(0);
+    if fields.get("sessionIds", Ok).value().is_some_and(|ids| ids != json!([])) {
+        fields.wrong("sessionIds", "is not known here: leave it out to end all of them");
+    }
+    fields.done()?;
+    let now = state.clock.now();
+    let found = state.directory.app(environment, &Reference::new(app)).await?;
+    let at = now.later(Duration::from_secs(after.unsigned_abs()));
+    state.access.end_tokens_of_app(environment, found.id, at, now).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Ends the token that asks.

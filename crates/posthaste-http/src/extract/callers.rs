@@ -23,11 +23,48 @@ const CLIENTS_MAX: usize = 4_096;
 /// Tokens that are remembered as good; past that all are forgotten, which costs each a look at its client's failures.
 const TOKENS_MAX: usize = 65_536;
 
+/// What went wrong, by the client that it came from: so much at once, and then one in so long.
+pub(crate) struct Failures {
+    of: HashMap<IpAddr, Throttle>,
+    step: Duration,
+    burst: u32,
+}
+
+impl Failures {
+    pub(crate) fn new(step: Duration, burst: u32) -> Self {
+        Self { of: HashMap::new(), step, burst }
+    }
+
+    /// Whether a client may go on, or how long it must wait.
+    pub(crate) fn look(&self, from: Option<IpAddr>, now: Timestamp) -> Result<(), Duration> {
+        let Some(client) = from.map(network_of) else { return Ok(()) };
+        self.of.get(&client).map_or(Ok(()), |failures| failures.look(now))
+    }
+
+    pub(crate) fn note(&mut self, from: Option<IpAddr>, now: Timestamp) {
+        let Some(client) = from.map(network_of) else { return };
+        if self.of.len() >= CLIENTS_MAX && !self.of.contains_key(&client) {
+            self.of.retain(|_, failures| !failures.is_idle(now));
+            if self.of.len() >= CLIENTS_MAX {
+                self.of.clear();
+            }
+        }
+        let fresh = || Throttle::every(self.step, self.burst);
+        let _ = self.of.entry(client).or_insert_with(fresh).take(now);
+    }
+}
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self::new(Duration::from_secs(1) / FAILURES_PER_SECOND, FAILURES_BURST)
+    }
+}
+
 /// What is remembered of those who asked. Tokens are authenticated each time all the same.
 #[derive(Default)]
 pub(crate) struct Callers {
     tokens: Mutex<HashMap<TokenHash, Throttle>>,
-    failures: Mutex<HashMap<IpAddr, Throttle>>,
+    failures: Mutex<Failures>,
 }
 
 fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -43,24 +80,14 @@ impl Callers {
         from: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), Duration> {
-        let Some(client) = from.map(network_of) else { return Ok(()) };
-        let spent = lock(&self.failures).get(&client).map_or(Ok(()), |failures| failures.look(now));
+        let spent = lock(&self.failures).look(from, now);
         spent.or_else(|wait| if lock(&self.tokens).contains_key(&token) { Ok(()) } else { Err(wait) })
     }
 
     /// It was none, or is none any more.
     pub(crate) fn failed(&self, token: TokenHash, from: Option<IpAddr>, now: Timestamp) {
         lock(&self.tokens).remove(&token);
-        let Some(client) = from.map(network_of) else { return };
-        let mut failures = lock(&self.failures);
-        if failures.len() >= CLIENTS_MAX && !failures.contains_key(&client) {
-            failures.retain(|_, failures| !failures.is_idle(now));
-            if failures.len() >= CLIENTS_MAX {
-                failures.clear();
-            }
-        }
-        let fresh = || Throttle::new(FAILURES_PER_SECOND, FAILURES_BURST);
-        let _ = failures.entry(client).or_insert_with(fresh).take(now);
+        lock(&self.failures).note(from, now);
     }
 
     /// It is good: whether it may ask once more now, or how long to wait.
@@ -124,6 +151,6 @@ mod tests {
             callers.failed(guess(number), Some(IpAddr::from(number.to_be_bytes())), NOW);
             callers.asks(guess(number), None, NOW).unwrap();
         }
-        assert!(lock(&callers.tokens).len() <= TOKENS_MAX && lock(&callers.failures).len() <= CLIENTS_MAX);
+        assert!(lock(&callers.tokens).len() <= TOKENS_MAX && lock(&callers.failures).of.len() <= CLIENTS_MAX);
     }
 }

@@ -10,6 +10,7 @@ use posthaste_core::limits::{
     IDEMPOTENCY_KEY_LENGTH_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RECEIVED_BODY_BYTES_MAX,
     REPLAY_MESSAGES_MAX, TAGS_PER_MESSAGE_MAX, URL_LENGTH_MAX,
 };
+use posthaste_core::looks::{LOGO_BYTES_MAX, LOOK_LETTERS_MAX, PORTAL_NAME_LETTERS_MAX};
 use posthaste_core::name::{Channel, EventTypeName, Label, Tag, Uid};
 use serde_json::{Map, Value, json};
 
@@ -24,6 +25,9 @@ const PROSE: &str = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$";
 /// The same, with something to read in it.
 const TITLE: &str = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f]\
                      [^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$";
+/// A picture's `https` address, or the beginning of a PNG.
+const PICTURE: &str =
+    "^https://[A-Za-z0-9.\\-]+/[A-Za-z0-9\\-._~/]{0,100}$|^data:image/png;base64,iVBORw0KGgo=$";
 /// A header's name.
 const TOKEN: &str = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]";
 /// A header's value: printable ASCII, without blanks around it.
@@ -72,6 +76,13 @@ pub(super) enum Kind {
     /// A feature flag, or a group's name.
     Label,
     Labels,
+    /// What a portal is called.
+    PortalName,
+    /// An address of a picture, or the picture.
+    Picture,
+    Colour,
+    /// Names of fonts.
+    Fonts,
     Count,
     /// A whole number within a range.
     Whole(u64, u64),
@@ -176,6 +187,12 @@ fn text(kind: Kind) -> Option<Value> {
         Kind::NewTypeName => text(1, EventTypeName::LENGTH_MAX, "^[a-zA-Z0-9_][a-zA-Z0-9\\-_.]*$"),
         Kind::Channel => text(1, Channel::LENGTH_MAX.min(Tag::LENGTH_MAX), NAME),
         Kind::Label => text(1, Label::LENGTH_MAX, NAME),
+        Kind::PortalName => text(1, PORTAL_NAME_LETTERS_MAX, TITLE),
+        Kind::Picture => text(1, LOGO_BYTES_MAX * 2, PICTURE),
+        Kind::Colour => text(3, 7, "^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$"),
+        Kind::Fonts => {
+            text(1, LOOK_LETTERS_MAX, "^[A-Za-z0-9][A-Za-z0-9 \\-]*(, ?[A-Za-z0-9][A-Za-z0-9 \\-]*)*$")
+        }
         Kind::Secret => text(32, 110, SECRET),
         Kind::AnswerBody => Some(json!({ "type": "string", "maxLength": answer::BODY_BYTES_MAX })),
         Kind::DedupeBy => {

@@ -1,15 +1,16 @@
 //! The shapes of requests and answers, as tables of names and kinds.
 
 use posthaste_core::limits::{
-    CHANNELS_PER_ENDPOINT_MAX, CHANNELS_PER_MESSAGE_MAX, PORTAL_TOKEN_LIFE_MAX, ROTATION_GRACE_MAX,
+    CHANNELS_PER_ENDPOINT_MAX, CHANNELS_PER_MESSAGE_MAX, EXPIRE_ALL_MAX, PORTAL_TOKEN_LIFE_MAX,
+    ROTATION_GRACE_MAX,
 };
 use serde_json::{Map, Value, json};
 
 use super::kinds::Kind::{
-    AnswerBody, AnswerHeaders, Any, Bool, Channel, Channels, Count, DedupeBy, EventId, HeaderNames,
-    HeaderPatch, Headers, Instant, Label, Labels, List, ListOf, MessageIds, Methods, Networks, NewTypeName,
-    Object, OwnUid, Prose, Ref, Schemas, Secret, Statuses, Tags, Target, Text, Texts, Title, TypeName,
-    TypeNames, Uid, Url, Whole, Words,
+    AnswerBody, AnswerHeaders, Any, Bool, Channel, Channels, Colour, Count, DedupeBy, EventId, Fonts,
+    HeaderNames, HeaderPatch, Headers, Instant, Label, Labels, List, ListOf, MessageIds, Methods, Networks,
+    NewTypeName, Object, OwnUid, Picture, PortalName, Prose, Ref, Schemas, Secret, Statuses, Tags, Target,
+    Text, Texts, Title, TypeName, TypeNames, Uid, Url, Whole, Words,
 };
 use super::kinds::{BODY_BYTES, DELAY_MS, KEEP_SECS, Kind, RATE, WINDOW_SECS, object};
 
@@ -18,6 +19,17 @@ const CODE: Kind = Whole(0, 999);
 /// How long an old secret signs on, and how long a portal link lives.
 const GRACE_SECS: Kind = Whole(0, ROTATION_GRACE_MAX.as_secs());
 const EXPIRY_SECS: Kind = Whole(3_600, PORTAL_TOKEN_LIFE_MAX.as_secs());
+
+const EXPIRE_ALL_SECS: Kind = Whole(0, EXPIRE_ALL_MAX.as_secs());
+
+/// How a portal looks.
+const PORTAL: &[(&str, Kind)] = &[
+    ("name?", PortalName),
+    ("logo?", Picture),
+    ("primaryColorLight?", Colour),
+    ("primaryColorDark?", Colour),
+    ("fontFamily?", Fonts),
+];
 
 const ENDPOINT_OUT: &[(&str, Kind)] = &[
     ("id*", Text),
@@ -273,6 +285,8 @@ fn inputs() -> Vec<(&'static str, Value)> {
         ("IngestDedupe", object(&[("by", DedupeBy), ("windowSeconds", WINDOW_SECS)])),
         ("IngestAnswer", object(answer)),
         ("IngestSourceConsumerPortalAccessIn", object(link)),
+        ("ApplicationTokenExpireIn", object(&[("expiry?", EXPIRE_ALL_SECS)])),
+        ("PortalPatch", closed(with(PORTAL, &[("publicCatalogue", Bool)]))),
         (
             "AppPortalAccessIn",
             with(link, &[("application?", Ref("ApplicationIn")), ("featureFlags?", Labels)]),
@@ -346,6 +360,7 @@ fn outputs() -> Vec<(&'static str, Value)> {
         ("ReplayOut", object(TASK_OUT)),
         ("AppReplayOut", with(APP_REPLAY_OUT, &[])),
         ("BackgroundTaskOut", object(TASK_OUT)),
+        ("PortalOut", with(PORTAL, &[("logo?", Text), ("publicCatalogue*", Bool), ("catalogueUrl?", Url)])),
         ("AppPortalAccessOut", object(&[("token*", Text), ("url*", Url)])),
         ("EmptyResponse", json!({ "type": "object" })),
     ]

@@ -7,6 +7,7 @@ mod inbound;
 mod listen;
 mod listener;
 mod once;
+mod portal;
 mod replay;
 mod requests;
 mod roles;

@@ -148,6 +148,7 @@ impl Posthaste {
             intake: store.clone(),
             queue: store.clone(),
             directory: store.clone(),
+            access: store.clone(),
             history: store.clone(),
             sources: store.clone(),
             fetcher: published.clone(),
@@ -171,7 +172,7 @@ impl Posthaste {
             ready: Arc::new(AtomicBool::new(true)),
             listeners: Arc::clone(&listeners),
         };
-        let posthaste_http::Routed { router, paths } = posthaste_http::routed(state);
+        let posthaste_http::Routed { router, paths, .. } = posthaste_http::routed(state);
         Self { router, paths, listeners, store, clock, dice, names, published, dir }
     }
 

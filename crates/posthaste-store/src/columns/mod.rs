@@ -5,6 +5,7 @@ pub(crate) mod endpoint;
 pub(crate) mod event_type;
 pub(crate) mod job;
 pub(crate) mod keys;
+pub(crate) mod looks;
 pub(crate) mod names;
 pub(crate) mod role;
 pub(crate) mod rollup;
