@@ -1,8 +1,8 @@
 //! The judge on trial: it lets honest ledgers pass, and each forged set is caught by the invariant that it breaks.
 
 use posthaste_trials::judge::{
-    Answer, EndpointFact, Fault, ForbiddenChange, Got, Invariant, Ledgers, State, StoredAttempt,
-    StoredDelivery, StoredKey, StoredMessage, Told, What, hash, judge, tally,
+    Answer, Counted, EndpointFact, Fault, ForbiddenChange, Got, Invariant, Ledgers, State, StoredAttempt,
+    StoredCounts, StoredDelivery, StoredKey, StoredMessage, Told, What, hash, judge, tally,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -43,6 +43,7 @@ fn honest() -> Ledgers {
             keys: vec![StoredKey { message: "msg_1".to_owned() }],
             unfinished_jobs: 0,
             forbidden: vec![],
+            counted: None,
         },
         endpoints: vec![
             endpoint("ep_good", None),
@@ -446,6 +447,51 @@ fn i11_a_delivery_that_somebody_moved_who_held_no_lease_is_caught() {
             to: State::Waiting,
         });
     });
+}
+
+/// The counts of the honest ledgers.
+fn counted() -> Counted {
+    let all = StoredCounts { accepted: 1, delivered: 1, dead: 1, attempts: 3 };
+    Counted { environments: all, apps: all, endpoints: StoredCounts { accepted: 0, ..all } }
+}
+
+fn miscounted(saw: &str, forge: impl FnOnce(&mut StoredCounts)) {
+    caught(Invariant::I12, saw, |ledgers| {
+        let mut all = counted().environments;
+        forge(&mut all);
+        let endpoints = StoredCounts { accepted: 0, ..all };
+        ledgers.store.counted = Some(Counted { environments: all, apps: all, endpoints });
+    });
+}
+
+#[test]
+fn i12_what_is_not_counted_or_counted_twice_is_caught() {
+    let mut ledgers = honest();
+    ledgers.store.counted = Some(counted());
+    passes(&ledgers);
+    miscounted("2 messages accepted are counted and 1 are there", |all| all.accepted = 2);
+    miscounted("0 deliveries delivered are counted and 1 are there", |all| all.delivered = 0);
+    miscounted("2 deliveries given up are counted and 1 are there", |all| all.dead = 2);
+    miscounted("2 attempts are counted and 3 are there", |all| all.attempts = 2);
+    caught(Invariant::I12, "endpoints together have", |ledgers| {
+        let endpoints = StoredCounts::default();
+        ledgers.store.counted = Some(Counted { endpoints, ..counted() });
+    });
+    caught(Invariant::I12, "apps together have", |ledgers| {
+        let apps = StoredCounts::default();
+        ledgers.store.counted = Some(Counted { apps, ..counted() });
+    });
+}
+
+#[test]
+fn i12_what_lost_its_lease_or_was_sent_again_need_not_add_up() {
+    let mut ledgers = honest();
+    let all = StoredCounts { delivered: 4, attempts: 2, ..counted().environments };
+    let endpoints = StoredCounts { accepted: 0, ..all };
+    ledgers.store.counted = Some(Counted { environments: all, apps: all, endpoints });
+    ledgers.faults.push(Fault { what: What::Pause, ..crash(at(0), at(1)) });
+    ledgers.store.deliveries[0].manual = true;
+    passes(&ledgers);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use posthaste_core::id::{AppKind, AttemptKind, EndpointKind, ID_BYTES, Id, Kind,
 use tokio_postgres::{Client, Row};
 
 use super::ledgers::{
-    Dump, ForbiddenChange, State, StoredAttempt, StoredDelivery, StoredKey, StoredMessage, hash,
+    Counted, Dump, ForbiddenChange, State, StoredAttempt, StoredCounts, StoredDelivery, StoredKey,
+    StoredMessage, hash,
 };
 use super::store::DumpError;
 
@@ -26,9 +27,26 @@ pub async fn dump_database(client: &Client) -> Result<Dump, DumpError> {
         keys: rows(client, keys, |row| Ok(StoredKey { message: id::<MessageKind>(row, 0)? })).await?,
         unfinished_jobs: count(client.query_one(unfinished, &[]).await?.try_get(0)?),
         forbidden: forbidden(client).await?,
+        counted: Some(counted(client).await?),
     };
     client.batch_execute("COMMIT").await?;
     Ok(dump)
+}
+
+async fn counted(client: &Client) -> Result<Counted, DumpError> {
+    let mut all = [StoredCounts::default(); 3];
+    for (counts, of) in all.iter_mut().zip(Counted::OF) {
+        let row = client.query_one(&format!("{}{of}", Counted::SQL), &[]).await?;
+        let number = |index| row.try_get(index).map(count);
+        *counts = StoredCounts {
+            accepted: number(0)?,
+            delivered: number(1)?,
+            dead: number(2)?,
+            attempts: number(3)?,
+        };
+    }
+    let [environments, apps, endpoints] = all;
+    Ok(Counted { environments, apps, endpoints })
 }
 
 /// What the diary of a trial holds, where one was kept.

@@ -151,6 +151,44 @@ pub struct Dump {
     /// Changes that nobody who holds a lease makes, where the store was told to write them down.
     #[serde(default)]
     pub forbidden: Vec<ForbiddenChange>,
+    /// What was counted over time, in all.
+    #[serde(default)]
+    pub counted: Option<Counted>,
+}
+
+/// What was counted over time, added up by what it is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Of environments.
+    pub environments: StoredCounts,
+    /// Of apps.
+    pub apps: StoredCounts,
+    /// Of endpoints, which accept nothing.
+    pub endpoints: StoredCounts,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredCounts {
+    /// Messages accepted.
+    pub accepted: u64,
+    /// Deliveries that ended well.
+    pub delivered: u64,
+    /// Deliveries that were given up.
+    pub dead: u64,
+    /// Attempts.
+    pub attempts: u64,
+}
+
+impl Counted {
+    /// Adds them up, in both stores.
+    pub(super) const SQL: &str = "SELECT \
+         CAST(coalesce(sum(accepted), 0) AS BIGINT), CAST(coalesce(sum(delivered), 0) AS BIGINT), \
+         CAST(coalesce(sum(dead), 0) AS BIGINT), \
+         CAST(coalesce(sum(succeeded + refused + unanswered), 0) AS BIGINT) FROM rollup WHERE ";
+    /// Which rows are of environments, of apps and of endpoints.
+    pub(super) const OF: [&str; 3] =
+        ["length(thing) = 0", "thing IN (SELECT id FROM app)", "thing IN (SELECT id FROM endpoint)"];
 }
 
 /// A message's row.

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod attempts;
+mod counts;
 mod database;
 mod deliveries;
 mod fence;
@@ -18,8 +19,8 @@ use serde::{Deserialize, Serialize};
 pub use database::dump_database;
 pub(crate) use database::id;
 pub use ledgers::{
-    Answer, Dump, EndpointFact, Fault, ForbiddenChange, Got, Ledgers, Micros, State, StoredAttempt,
-    StoredDelivery, StoredKey, StoredMessage, Told, What, hash,
+    Answer, Counted, Dump, EndpointFact, Fault, ForbiddenChange, Got, Ledgers, Micros, State, StoredAttempt,
+    StoredCounts, StoredDelivery, StoredKey, StoredMessage, Told, What, hash,
 };
 pub use store::{DumpError, dump};
 pub use tally::{Tally, tally};
@@ -46,6 +47,8 @@ pub enum Invariant {
     I8,
     /// Nobody changes a delivery whose lease another one has, or that is over.
     I11,
+    /// Counts over time are honest: each thing that is stored was counted, once.
+    I12,
 }
 
 /// Something that does not hold.
@@ -84,6 +87,7 @@ pub fn judge(ledgers: &Ledgers) -> Vec<Violation> {
     deliveries::repetitions_are_explained(&view, &mut findings);
     attempts::attempts_are_honest(&view, &mut findings);
     fence::nobody_writes_without_a_lease(&view, &mut findings);
+    counts::counts_are_honest(&view, &mut findings);
     identity::what_arrives_is_what_was_accepted(&view, &mut findings);
     findings.sort_by(|a, b| (a.invariant, &a.message).cmp(&(b.invariant, &b.message)));
     findings

@@ -5,7 +5,9 @@ use std::path::Path;
 use posthaste_core::id::{AppKind, AttemptKind, EndpointKind, ID_BYTES, Id, Kind, MessageKind};
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::ledgers::{Dump, State, StoredAttempt, StoredDelivery, StoredKey, StoredMessage, hash};
+use super::ledgers::{
+    Counted, Dump, State, StoredAttempt, StoredCounts, StoredDelivery, StoredKey, StoredMessage, hash,
+};
 
 /// Why a store cannot be read.
 #[derive(Debug)]
@@ -73,7 +75,23 @@ pub fn dump(path: &Path) -> Result<Dump, DumpError> {
             |row| row.get(0),
         )?,
         forbidden: vec![],
+        counted: Some(counted(&conn)?),
     })
+}
+
+fn counted(conn: &Connection) -> rusqlite::Result<Counted> {
+    let one = |of: &str| {
+        conn.query_row(&format!("{}{of}", Counted::SQL), [], |row| {
+            Ok(StoredCounts {
+                accepted: row.get(0)?,
+                delivered: row.get(1)?,
+                dead: row.get(2)?,
+                attempts: row.get(3)?,
+            })
+        })
+    };
+    let [environments, apps, endpoints] = Counted::OF;
+    Ok(Counted { environments: one(environments)?, apps: one(apps)?, endpoints: one(endpoints)? })
 }
 
 fn rows<T>(
