@@ -28,6 +28,7 @@ pub mod name;
 pub mod operational;
 pub mod origin;
 pub mod owner;
+pub mod period;
 pub mod replay;
 pub mod request;
 pub mod retry;
