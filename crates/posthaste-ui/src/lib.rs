@@ -13,13 +13,14 @@ mod page;
 mod pages;
 mod payload;
 mod session;
+mod timing;
 mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use posthaste_core::dice::Dice;
 use posthaste_core::source::Source;
@@ -98,6 +99,7 @@ pub fn router(state: UiState) -> Router {
         // A frame on another site has no cookies: there the session is a part of the path.
         .nest("/portal/s/{session}/{look}", of_an_app())
         .layer(from_fn_with_state(Arc::clone(&shared), headers::advise))
+        .layer(from_fn(timing::tell))
         .with_state(shared)
 }
 
