@@ -12,6 +12,7 @@ const FILES: &[(&str, &str, &str)] = &[
         "text/css; charset=utf-8",
         concat!(
             include_str!("../assets/page.css"),
+            include_str!("../assets/overview.css"),
             include_str!("../assets/messages.css"),
             include_str!("../assets/tools.css"),
         ),

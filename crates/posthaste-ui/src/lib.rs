@@ -6,6 +6,8 @@
 
 mod api;
 mod assets;
+mod chart;
+mod doing;
 mod error;
 mod headers;
 mod look;
@@ -13,6 +15,7 @@ mod page;
 mod pages;
 mod payload;
 mod session;
+mod stats;
 mod timing;
 mod words;
 

@@ -14,6 +14,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("app.html", include_str!("../templates/app.html")),
     ("apps.html", include_str!("../templates/apps.html")),
     ("attempt.html", include_str!("../templates/attempt.html")),
+    ("charts.html", include_str!("../templates/charts.html")),
     ("endpoint.html", include_str!("../templates/endpoint.html")),
     ("error.html", include_str!("../templates/error.html")),
     ("event_types.html", include_str!("../templates/event_types.html")),

@@ -1,11 +1,12 @@
 //! One app: its endpoints and its latest messages. A customer's first page.
 
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::http::Method;
 use axum::response::{Html, Redirect};
 use minijinja::context;
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::name::EventTypeName;
+use posthaste_core::rollup::Scope;
 use posthaste_core::time::Timestamp;
 use posthaste_store::directory::Owner;
 use posthaste_store::history::MessageFilter;
@@ -13,11 +14,13 @@ use posthaste_store::page::{Cursor, Order, PageRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Frame, ROWS, head, messages};
+use super::{AppHead, Frame, ROWS, messages};
 use crate::Shared;
 use crate::api::{ask, part};
+use crate::doing;
 use crate::error::{Answer, UiError};
 use crate::session::Visitor;
+use crate::stats::{self, Asked};
 use crate::words::{Moment, State as Shown, moment, span};
 
 /// Messages on an app's page.
@@ -64,18 +67,24 @@ pub(crate) async fn page(
     State(state): State<Shared>,
     visitor: Visitor,
     Path(At { app }): Path<At>,
+    Query(asked): Query<Asked>,
 ) -> Answer<Html<String>> {
     let (environment, app) = visitor.reads(&state, &app).await?;
-    let now = state.clock.now();
-    let head = head(&state, environment, &app).await?;
+    let (now, period) = (state.clock.now(), asked.period()?);
+    let found = state.directory.app(environment, &app).await?;
+    let stats = stats::read(&state, environment, Scope::App(found.id), period, now).await?;
+    let head = AppHead::of(found);
     let first = PageRequest { cursor: Cursor::Start, order: Order::Descending, limit: ROWS };
     let endpoints = state.directory.endpoints(environment, &Owner::App(app.clone()), first).await?;
     let rows: Vec<_> = endpoints.rows.iter().map(|endpoint| endpoint_row(endpoint, now)).collect();
+    let scopes = endpoints.rows.iter().map(|endpoint| Scope::Endpoint(endpoint.id));
+    let doing = doing::read(&state, environment, scopes, now).await?;
     let latest = PageRequest { cursor: Cursor::Start, order: Order::Descending, limit: LATEST };
     let latest = state.history.messages(environment, &app, &MessageFilter::default(), latest, false).await?;
     let latest: Vec<_> = latest.rows.iter().map(|message| messages::row(message, now)).collect();
     let context = context! {
         frame => Frame::of(&visitor), app => head, endpoints => rows, all_shown => endpoints.done, messages => latest,
+        stats, doing,
     };
     Ok(state.templates.render("app.html", context))
 }

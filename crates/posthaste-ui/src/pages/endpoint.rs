@@ -8,6 +8,8 @@ use axum::response::{Html, Redirect};
 use minijinja::context;
 use posthaste_core::app::Reference;
 use posthaste_core::name::EventTypeName;
+use posthaste_core::period::Period;
+use posthaste_core::rollup::Scope;
 use posthaste_store::directory::Owner;
 use posthaste_store::history::{AttemptFilter, Status};
 use posthaste_store::page::Order;
@@ -20,10 +22,8 @@ use crate::Shared;
 use crate::api::{ask, part};
 use crate::error::Answer;
 use crate::session::Visitor;
-use crate::words::{grouped, moment};
-
-/// Over which time deliveries are counted.
-const COUNTED: Duration = Duration::from_hours(24);
+use crate::stats::{self, Asked};
+use crate::words::moment;
 
 #[derive(Deserialize)]
 pub(crate) struct At {
@@ -44,8 +44,10 @@ pub(crate) async fn page(
     Path(At { app, endpoint }): Path<At>,
     Query(place): Query<Place>,
     Query(wanted): Query<Wanted>,
+    Query(asked): Query<Asked>,
 ) -> Answer<Html<String>> {
-    shown(&state, &visitor, &At { app, endpoint }, (&place, &wanted.status), "").await
+    let period = asked.period()?;
+    shown(&state, &visitor, &At { app, endpoint }, (&place, &wanted.status, period), "").await
 }
 
 /// The page; `secret` is shown on it, if it was asked for.
@@ -53,7 +55,7 @@ async fn shown(
     state: &Shared,
     visitor: &Visitor,
     at: &At,
-    (place, status): (&Place, &str),
+    (place, status, period): (&Place, &str, Period),
     secret: &str,
 ) -> Answer<Html<String>> {
     let (environment, app) = visitor.reads(state, &at.app).await?;
@@ -72,7 +74,8 @@ async fn shown(
     let request = place.request(Order::Descending)?;
     let tries = state.history.attempts_of_endpoint(environment, app, endpoint, &filter, request).await?;
     let turns = place.turns(&tries, |row| row.attempt.id.to_string());
-    let counts = state.history.endpoint_stats(environment, app, endpoint, now.earlier(COUNTED), now).await?;
+    let stats = stats::read(state, environment, Scope::Endpoint(found.id), period, now).await?;
+    let can_recover = !found.disabled && (found.failing_since.is_some() || stats.has_dead);
     let retiring: Vec<_> = found.secrets.all().iter().filter_map(|secret| secret.retires_at).collect();
     let types = found.filter.event_types.iter().flatten().map(EventTypeName::as_str).collect::<Vec<_>>();
     let context = context! {
@@ -80,8 +83,7 @@ async fn shown(
         event_types => types.join(", "),
         retiring => retiring.iter().filter(|at| **at > now).map(|at| moment(*at, now)).collect::<Vec<_>>(),
         tries => tries.rows.iter().map(|row| message::row(row, now)).collect::<Vec<_>>(),
-        delivered => grouped(counts.success), failed => grouped(counts.fail),
-        waiting => grouped(counts.pending + counts.sending), can_recover => counts.fail > 0 && !found.disabled,
+        stats, can_recover,
     };
     Ok(state.templates.render("endpoint.html", context))
 }
@@ -132,7 +134,7 @@ pub(crate) async fn secret(
 ) -> Answer<Html<String>> {
     let told = ask(&state, &visitor, Method::GET, &path_of(&at, "/secret"), &Value::Null).await?;
     let secret = told["key"].as_str().unwrap_or_default();
-    shown(&state, &visitor, &at, (&Place::default(), ""), secret).await
+    shown(&state, &visitor, &at, (&Place::default(), "", Period::default()), secret).await
 }
 
 pub(crate) async fn rotate(

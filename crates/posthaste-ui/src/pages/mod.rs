@@ -131,11 +131,16 @@ pub(crate) struct AppHead {
     name: String,
 }
 
+impl AppHead {
+    fn of(App { id, uid, name, .. }: App) -> Self {
+        let key = uid.map_or_else(|| id.to_string(), |uid| uid.as_str().to_owned());
+        Self { key, id: id.to_string(), name }
+    }
+}
+
 /// The app that a page is about. The app of a source has its source's name.
 async fn head(state: &Shared, environment: EnvironmentId, app: &Reference) -> Answer<AppHead> {
-    let App { id, uid, name, .. } = state.directory.app(environment, app).await?;
-    let key = uid.map_or_else(|| id.to_string(), |uid| uid.as_str().to_owned());
-    Ok(AppHead { key, id: id.to_string(), name })
+    Ok(AppHead::of(state.directory.app(environment, app).await?))
 }
 
 #[cfg(test)]
