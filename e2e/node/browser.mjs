@@ -40,7 +40,8 @@ export async function operator(options) {
   await page.goto(posthaste.url);
   await page.getByLabel("Token").fill(posthaste.token);
   await page.getByRole("button", { name: "Log in" }).click();
-  await page.waitForURL("**/ui/apps");
+  await page.waitForURL("**/ui");
+  await page.goto(`${posthaste.url}/ui/apps`);
   return page;
 }
 

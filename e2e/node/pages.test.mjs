@@ -96,7 +96,7 @@ test("a link that logs in does so once", async () => {
   await page.goto(link);
   await isFineForAll(page);
   await page.getByRole("button", { name: "Log in" }).click();
-  await page.waitForURL("**/ui/apps");
+  await page.waitForURL("**/ui");
   const again = await visitor();
   await again.goto(link);
   await again.getByRole("button", { name: "Log in" }).click();
@@ -113,7 +113,7 @@ test("a wrong token does not log in, and a session that was ended is over", asyn
   await page.goto(`${posthaste.url}/ui/login?next=//evil.example`);
   await page.getByLabel("Token").fill(posthaste.token);
   await page.getByRole("button", { name: "Log in" }).click();
-  await page.waitForURL(`${posthaste.url}/ui/apps`);
+  await page.waitForURL(`${posthaste.url}/ui`);
   await page.context().close();
 
   const known = await operator();

@@ -61,6 +61,8 @@ export async function sample(posthaste, receiver, failing) {
 export function pagesOfOperators({ well, unwell, message }) {
   const acme = "/ui/apps/acme";
   return {
+    overview: "/ui",
+    "overview-hour": "/ui?period=1h",
     applications: "/ui/apps",
     application: acme,
     endpoint: `${acme}/endpoints/${well.id}`,

@@ -47,6 +47,7 @@ try {
       await page.goto(`${posthaste.url}/ui/login`);
       await page.getByLabel("Token").fill(posthaste.token);
       await page.getByRole("button", { name: "Log in" }).click();
+      await page.waitForURL("**/ui");
       const pages = pagesOfOperators(made);
       await takeAll(page, pages, theme, width);
       await takeAttempt(page, pages.message, "attempt", theme, width);

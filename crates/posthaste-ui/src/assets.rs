@@ -19,6 +19,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ),
     ("page.js", "text/javascript; charset=utf-8", include_str!("../assets/page.js")),
     ("messages.js", "text/javascript; charset=utf-8", include_str!("../assets/messages.js")),
+    ("overview.js", "text/javascript; charset=utf-8", include_str!("../assets/overview.js")),
     // https://htmx.org, 2.0.11, as npm has it; 0BSD.
     ("htmx.min.js", "text/javascript; charset=utf-8", include_str!("../assets/htmx.min.js")),
     ("mark.svg", "image/svg+xml", include_str!("../assets/mark.svg")),

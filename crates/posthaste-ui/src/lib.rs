@@ -33,8 +33,8 @@ use posthaste_store::{Directory, History, Queue, Sources};
 
 use crate::page::Templates;
 use crate::pages::{
-    app, apps, attempt, endpoint, event_types, jobs, live, login, message, messages, portal, setup, source,
-    source_new, source_settings, sources, tokens,
+    app, apps, attempt, endpoint, endpoints, event_types, jobs, live, login, message, messages, overview,
+    portal, setup, source, source_new, source_settings, sources, tokens,
 };
 
 /// What the pages work with.
@@ -98,6 +98,8 @@ pub fn router(state: UiState) -> Router {
         .merge(source_new::routes())
         .merge(source::routes())
         .merge(source_settings::routes())
+        .merge(endpoints::routes())
+        .merge(overview::routes())
         .nest("/ui", of_an_app())
         // A frame on another site has no cookies: there the session is a part of the path.
         .nest("/portal/s/{session}/{look}", of_an_app())

@@ -16,6 +16,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("attempt.html", include_str!("../templates/attempt.html")),
     ("charts.html", include_str!("../templates/charts.html")),
     ("endpoint.html", include_str!("../templates/endpoint.html")),
+    ("endpoints.html", include_str!("../templates/endpoints.html")),
+    ("endpoints_failing.html", include_str!("../templates/endpoints_failing.html")),
     ("error.html", include_str!("../templates/error.html")),
     ("event_types.html", include_str!("../templates/event_types.html")),
     ("job.html", include_str!("../templates/job.html")),
@@ -24,6 +26,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("login.html", include_str!("../templates/login.html")),
     ("message.html", include_str!("../templates/message.html")),
     ("messages.html", include_str!("../templates/messages.html")),
+    ("overview.html", include_str!("../templates/overview.html")),
     ("portal.html", include_str!("../templates/portal.html")),
     ("setup.html", include_str!("../templates/setup.html")),
     ("source.html", include_str!("../templates/source.html")),
@@ -34,6 +37,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("source_settings.html", include_str!("../templates/source_settings.html")),
     ("sources.html", include_str!("../templates/sources.html")),
     ("tokens.html", include_str!("../templates/tokens.html")),
+    ("welcome.html", include_str!("../templates/welcome.html")),
 ];
 
 /// All of them, read once.

@@ -81,7 +81,7 @@ impl Visitor {
     /// Where they begin.
     pub(crate) fn home(&self) -> String {
         match self.principal.scope {
-            Scope::Environment => "/ui/apps".to_owned(),
+            Scope::Environment => "/ui".to_owned(),
             Scope::App { app, .. } => format!("{}/apps/{app}", self.base),
         }
     }

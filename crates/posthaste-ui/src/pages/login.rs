@@ -54,7 +54,7 @@ pub(crate) async fn leave(State(state): State<Shared>, visitor: Visitor) -> Answ
 /// To the first page, with the session.
 pub(crate) fn logged_in(state: &Shared, session: &Token) -> Response {
     let kept = kept(state, session.expose(), SESSION_LIFE.as_secs());
-    ([(SET_COOKIE, kept)], Redirect::to("/ui/apps")).into_response()
+    ([(SET_COOKIE, kept)], Redirect::to("/ui")).into_response()
 }
 
 /// The session's cookie: no script reads it, and no form of another site brings it.
