@@ -6,11 +6,11 @@ import { startReceiver } from "./support.mjs";
 
 const types = (page) => page.locator("#list tbody a.row").allTextContents();
 
-/** An app with an endpoint that is well and one that answers 503. */
+/** An app with an endpoint that is well and one that answers 500. */
 async function shop(t, uid) {
   const failing = await startReceiver();
   t.after(() => failing.close());
-  failing.answersWith(...Array(500).fill(503));
+  failing.answersWith(...Array(500).fill(500));
   await api("POST", "/api/v1/app", { name: `Shop ${uid}`, uid });
   const make = (body) => api("POST", `/api/v1/app/${uid}/endpoint`, body);
   const well = await make({ url: receiver.url });
@@ -98,4 +98,154 @@ test("what is new is counted for the filters that are set, when they change too"
   await page.context().close();
 });
 
-void [isFineForAll, visitor];
+for (const javaScriptEnabled of [true, false]) {
+  const how = javaScriptEnabled ? "with scripts" : "without scripts";
+  test(`an attempt shows the request as it was sent, what it means that it failed, and both to be taken along, ${how}`, async (t) => {
+    const { unwell, failing, send, at } = await shop(t, `tried-${javaScriptEnabled}`);
+    await api("PATCH", `/api/v1/app/tried-${javaScriptEnabled}/endpoint/${unwell.id}/headers`, { headers: { "X-Team": "billing", "X-Api-Key": "hush" } });
+    const message = await send("order.paid", { note: MARKUP, price: 1.5 });
+    const sent = (await failing.got(1))[0];
+    const page = await operator({ javaScriptEnabled });
+    await page.goto(`${at}/messages/${message.id}`);
+    await says(page, "500");
+    await page.getByRole("article").filter({ hasText: failing.url }).getByRole("link", { name: "attempt 1" }).click();
+    await page.getByRole("heading", { name: "Attempt" }).waitFor();
+    await says(page, "The receiver failed while it worked on the message");
+    const shown = Object.fromEntries(await page.locator("section[aria-labelledby=request] tr").evaluateAll((rows) => rows.map((row) => [row.cells[0].textContent, row.cells[1].textContent])));
+    for (const [name, value] of Object.entries(sent.headers)) {
+      if (["connection", "accept"].includes(name)) continue;
+      assert.equal(shown[name], name === "x-api-key" ? "(hidden)" : value, name);
+    }
+    assert.match(await page.locator("#curl").textContent(), /^curl -X POST 'http.*webhook-signature: v1,.*--data-raw '\{/s);
+    assert.doesNotMatch(await page.content(), /hush/);
+    const { log: { entries: [entry] } } = await page.evaluate(async (url) => (await fetch(url)).json(), await page.getByRole("link", { name: "HAR" }).getAttribute("href"));
+    assert.equal(entry.response.status, 500);
+    assert.equal(entry.request.postData.text, sent.body.toString());
+    assert.equal(entry.request.headers.find(({ name }) => name === "webhook-signature").value, sent.headers["webhook-signature"]);
+    await page.context().close();
+  });
+}
+
+test("a payload can be folded, is shown letter by letter, and is saved as it came", async (t) => {
+  const { send, at } = await shop(t, "folded");
+  const text = `{"price": 1.50, "items":[{"sku":"a\\u00e9"},{"sku":"b"}], "note":${JSON.stringify(MARKUP)}}`;
+  const made = await fetch(`${posthaste.url}/api/v1/app/folded/msg`, {
+    method: "POST", body: `{"eventType":"order.paid","payload":${text}}`,
+    headers: { authorization: `Bearer ${posthaste.token}`, "content-type": "application/json" },
+  });
+  const { id } = await made.json();
+  const page = await operator();
+  await page.goto(`${at}/messages/${id}`);
+  await page.locator(".tree").getByText('"price": 1.50').waitFor();
+  await page.locator(".tree summary", { hasText: '"items"' }).click();
+  await page.locator(".tree").getByText("… 2 ],").waitFor();
+  assert.equal(await page.locator(".tree").getByText('"sku": "b"').isVisible(), false);
+  const saved = await page.evaluate(async (url) => {
+    const answer = await fetch(url);
+    return [answer.headers.get("content-type"), answer.headers.get("content-disposition"), await answer.text()];
+  }, `${at}/messages/${id}/payload`);
+  assert.deepEqual(saved, ["application/octet-stream", `attachment; filename="${id}.json"`, text]);
+  await page.getByText("As text, letter by letter").click();
+  assert.equal(await page.locator(".as-text pre").textContent(), text);
+  assert.doesNotMatch(await page.title(), /owned/);
+  await send("order.shipped");
+  await page.context().close();
+});
+
+test("a message is sent again to all it went to, and once more with another payload, which stays if it is refused", async (t) => {
+  const other = await startReceiver();
+  t.after(() => other.close());
+  const { failing, send, at } = await shop(t, "again");
+  await api("POST", "/api/v1/app/again/endpoint", { url: other.url });
+  const message = await send("order.paid", { n: 1 }, { tags: ["eu"], channels: ["web"] });
+  const page = await operator();
+  await other.got(1);
+  await failing.got(3);
+  await page.goto(`${at}/messages/${message.id}`);
+  await says(page, "all tries are used up");
+  await page.getByRole("button", { name: "Send again to all 3" }).click();
+  await Promise.all([other.got(2), failing.got(4)]);
+  await page.getByRole("link", { name: "Edit and send" }).click();
+  await page.getByLabel("Payload").fill('{"n": 2.50');
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByRole("alert").getByText("The payload is not JSON").waitFor();
+  assert.equal(await page.getByLabel("Payload").inputValue(), '{"n": 2.50');
+  assert.equal(await page.getByLabel("Tags").inputValue(), "eu");
+  await page.getByLabel("Payload").fill('{"n": 2.50}');
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.waitForURL((url) => /messages\/msg_/.test(url.pathname) && !url.pathname.endsWith(message.id));
+  const requests = await other.got(3);
+  assert.equal(requests.at(-1).body.toString(), '{"n": 2.50}');
+  await page.context().close();
+});
+
+for (const javaScriptEnabled of [true, false]) {
+  const how = javaScriptEnabled ? "with scripts" : "without scripts";
+  test(`what a filter matches is counted before it is sent again, by a job, ${how}`, async (t) => {
+    const uid = `many-${javaScriptEnabled}`;
+    const { failing, send, at } = await shop(t, uid);
+    for (let n = 0; n < 5; n++) await send("order.paid", { n, customer: { id: n % 2 } });
+    await send("order.shipped");
+    await failing.got(15);
+    const page = await operator({ javaScriptEnabled });
+    await page.goto(`${at}/messages?state=failed`);
+    for (let tries = 0; tries < 200 && (await page.locator("tbody tr").count()) < 5; tries++) await page.reload();
+    await page.getByRole("link", { name: "Send these again…" }).click();
+    await page.getByText("5 deliveries, about 1.0 s at 20 a second").waitFor();
+    await page.goto(`${at}/messages/resend?state=failed&payload=customer.id%3D1&rate=1`);
+    await page.getByText("2 deliveries, about 2.0 s at 1 a second").waitFor();
+    await page.getByRole("button", { name: "Send again", exact: true }).click();
+    await page.waitForURL("**/ui/jobs/qtask_*");
+    await failing.got(17);
+    const task = await api("GET", `/api/v1/background-task/${page.url().split("/").at(-1)}`);
+    assert.deepEqual([task.task, task.data.total], ["endpoint.bulk-replay", 2]);
+    await page.goto(`${at}/messages/resend?event_type=nothing`);
+    await page.getByText("Nothing is there to be sent again").waitFor();
+    await page.context().close();
+  });
+}
+
+test("whoever may only look sees no signature and no way to send", async (t) => {
+  const { send } = await shop(t, "shy");
+  const message = await send("order.paid");
+  const { url } = await api("POST", "/api/v1/auth/app-portal-access/shy", { readOnly: true });
+  const page = await visitor();
+  await page.goto(url);
+  await page.waitForURL("**/portal/s/**");
+  const base = page.url();
+  await page.goto(`${base}/messages/${message.id}`);
+  await page.getByRole("link", { name: "attempt 1" }).first().waitFor({ timeout: 100 }).catch(() => says(page, "attempt 1"));
+  await page.getByRole("link", { name: "attempt 1" }).first().click();
+  await page.getByRole("heading", { name: "Attempt" }).waitFor();
+  const signature = page.getByRole("row", { name: /^webhook-signature/ });
+  assert.match(await signature.textContent(), /\(hidden\)/);
+  assert.doesNotMatch(await page.content(), /v1,[A-Za-z0-9+/]{40}/);
+  for (const path of ["/messages/resend", `/messages/${message.id}/edit`]) {
+    const status = await page.evaluate(async (url) => (await fetch(url)).status, base + path);
+    assert.ok(status === 403 || status === 404, `${path} ${status}`);
+  }
+  await page.context().close();
+});
+
+test("these pages have no serious finding, in either theme, at 380 pixels and at 1200", async (t) => {
+  const { well, failing, send, at } = await shop(t, "seen-here");
+  const message = await send("order.paid", { a: [1, { b: "c" }], note: "x" }, { tags: ["eu"] });
+  await failing.got(3);
+  for (const [colorScheme, width] of [["light", 1200], ["dark", 380]]) {
+    const page = await operator({ colorScheme, viewport: { width, height: 800 } });
+    await page.goto(`${at}/messages/${message.id}`);
+    await says(page, "all tries are used up");
+    await isFineForAll(page);
+    for (const path of ["/messages?state=failed&payload=a.b%3Dc", "/messages?state=lost", `/messages/${message.id}/edit`, "/messages/resend?state=failed", `/endpoints/${well.id}`]) {
+      await page.goto(at + path);
+      await isFineForAll(page);
+    }
+    await page.goto(`${at}/messages/${message.id}`);
+    for (const lane of await page.locator(".tries a").all()) await lane.waitFor();
+    for (const href of await page.locator(".tries a").evaluateAll((links) => links.map((link) => link.href))) {
+      await page.goto(href);
+      await isFineForAll(page);
+    }
+    await page.context().close();
+  }
+});

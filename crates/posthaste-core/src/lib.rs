@@ -5,6 +5,7 @@
 //! it (`endpoint`, `fanout`), what is owed (`delivery`), by which node (`owner`, `role`), as which request (`request`), what was tried (`attempt`) and
 //! what follows from it (`retry`, `health`, `operational`), and how it is found again (`search`).
 
+pub mod advice;
 pub mod answer;
 pub mod app;
 pub mod attempt;

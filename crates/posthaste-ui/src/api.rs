@@ -24,13 +24,24 @@ pub(crate) async fn ask(
     path: &str,
     body: &Value,
 ) -> Answer<Value> {
-    let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    ask_with(state, visitor, method, path, body).await
+}
+
+/// The same with a body that is written already.
+pub(crate) async fn ask_with(
+    state: &Shared,
+    visitor: &Visitor,
+    method: Method,
+    path: &str,
+    body: String,
+) -> Answer<Value> {
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header(AUTHORIZATION, format!("Bearer {}", visitor.session()))
         .header(CONTENT_TYPE, "application/json")
-        .body(body)
+        .body(Body::from(body))
         .map_err(|_| UiError::NotFound("page"))?;
     let Ok(response) = state.api.clone().oneshot(request).await;
     let status = response.status();

@@ -9,6 +9,7 @@ mod assets;
 mod chart;
 mod doing;
 mod error;
+mod fold;
 mod headers;
 mod look;
 mod page;
@@ -33,8 +34,8 @@ use posthaste_store::{Directory, History, Queue, Sources};
 
 use crate::page::Templates;
 use crate::pages::{
-    app, apps, attempt, endpoint, endpoints, event_types, jobs, live, login, message, messages, overview,
-    portal, setup, source, source_new, source_settings, sources, tokens,
+    app, apps, attempt, edit, endpoint, endpoints, event_types, jobs, live, login, message, messages,
+    overview, portal, resend, setup, source, source_new, source_settings, sources, tokens,
 };
 
 /// What the pages work with.
@@ -111,6 +112,10 @@ pub fn router(state: UiState) -> Router {
 /// Pages about one app: its customer sees them too.
 fn of_an_app() -> Router<Shared> {
     Router::new()
+        .merge(attempt::routes())
+        .merge(edit::routes())
+        .merge(message::routes())
+        .merge(resend::routes())
         .route("/event-types", get(event_types::page))
         .route("/apps/{app}", get(app::page))
         .route("/apps/{app}/endpoints", post(app::create_endpoint))
@@ -123,7 +128,4 @@ fn of_an_app() -> Router<Shared> {
         .route("/apps/{app}/endpoints/{endpoint}/recover", post(endpoint::recover))
         .route("/apps/{app}/messages", get(messages::page))
         .route("/apps/{app}/live", get(live::watch))
-        .route("/apps/{app}/messages/{message}", get(message::page))
-        .route("/apps/{app}/messages/{message}/resend", post(message::resend))
-        .route("/apps/{app}/messages/{message}/attempts/{attempt}", get(attempt::page))
 }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::fold::{Fold, folds};
+
 /// Bytes of a body that a page shows: more is for a download.
 const SHOWN_BYTES_MAX: usize = 128 * 1024;
 /// Bytes that are shown of what is no text.
@@ -12,7 +14,7 @@ const HEX_BYTES_MAX: usize = 4 * 1024;
 const HEX_COLUMNS: usize = 16;
 
 /// A body, ready to be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Payload {
     /// `JSON`, `text`, `bytes`, or `empty`.
     pub(crate) kind: &'static str,
@@ -20,23 +22,35 @@ pub(crate) struct Payload {
     pub(crate) size: String,
     /// There is more than is shown.
     pub(crate) is_cut: bool,
+    /// JSON as a tree, unless it is too long for that.
+    pub(crate) folds: Vec<Fold>,
+    /// What `folds` is made of, letter by letter.
+    pub(crate) raw: String,
 }
 
 pub(crate) fn shown(body: &[u8]) -> Payload {
     let size = crate::words::size(body.len());
     if body.is_empty() {
-        return Payload { kind: "empty", text: String::new(), size, is_cut: false };
+        return Payload { kind: "empty", size, ..Payload::default() };
     }
     match std::str::from_utf8(body) {
         Ok(text) => {
             let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
             let end = text.floor_char_boundary(SHOWN_BYTES_MAX);
             let is_cut = end < text.len();
-            let (kind, text) =
-                if is_json && !is_cut { ("JSON", laid_out(text)) } else { ("text", text[..end].to_owned()) };
-            Payload { kind, text, size, is_cut }
+            if !is_json || is_cut {
+                let text = text[..end].to_owned();
+                return Payload { kind: "text", text, size, is_cut, ..Payload::default() };
+            }
+            let laid_out = laid_out(text);
+            let folds = folds(&laid_out);
+            let raw = if folds.is_empty() { String::new() } else { text.to_owned() };
+            Payload { kind: "JSON", text: laid_out, size, is_cut, folds, raw }
         }
-        Err(_) => Payload { kind: "bytes", text: hex(body), size, is_cut: body.len() > HEX_BYTES_MAX },
+        Err(_) => {
+            let is_cut = body.len() > HEX_BYTES_MAX;
+            Payload { kind: "bytes", text: hex(body), size, is_cut, ..Payload::default() }
+        }
     }
 }
 

@@ -27,6 +27,12 @@ fn host_and_path(url: &str) -> (&str, String) {
     (host, if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
 }
 
+/// A command that sends a body, to which headers are added.
+pub fn as_curl_of(method: &str, url: &str, body: &[u8]) -> String {
+    let (method, url) = (method.to_owned(), url.to_owned());
+    as_curl(&Draft { method, url, body: body.to_vec(), ..Draft::default() })
+}
+
 /// A command for a shell.
 pub fn as_curl(draft: &Draft) -> String {
     let text = std::str::from_utf8(&draft.body).ok().filter(|text| !text.contains('\0'));

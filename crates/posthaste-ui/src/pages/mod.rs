@@ -4,6 +4,7 @@ pub(crate) mod answer_form;
 pub(crate) mod app;
 pub(crate) mod apps;
 pub(crate) mod attempt;
+pub(crate) mod edit;
 pub(crate) mod endpoint;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
@@ -15,6 +16,7 @@ pub(crate) mod messages;
 pub(crate) mod overview;
 pub(crate) mod portal;
 pub(crate) mod providers;
+pub(crate) mod resend;
 pub(crate) mod setup;
 pub(crate) mod source;
 pub(crate) mod source_new;
@@ -123,6 +125,10 @@ pub(crate) struct Turns {
 impl Turns {
     pub(crate) const fn none() -> Self {
         Self { newer: None, older: None }
+    }
+
+    pub(crate) const fn has_older(&self) -> bool {
+        self.older.is_some()
     }
 }
 

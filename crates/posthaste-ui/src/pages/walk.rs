@@ -10,7 +10,7 @@ use crate::error::Answer;
 use crate::words::{Moment, grouped, moment};
 
 /// Rows that one page looks at.
-const LOOKED_ROWS_MAX: usize = 2_500;
+pub(crate) const LOOKED_ROWS_MAX: usize = 2_500;
 /// Bytes of bodies that one page looks at, give or take a step.
 const LOOKED_BYTES_MAX: usize = 1 << 20;
 
@@ -52,6 +52,16 @@ pub(crate) async fn walk<K: Kind, L: List<K>>(
     place: &Place,
     list: &L,
 ) -> Answer<Walked<L::Found>> {
+    walk_on(state, place, list, usize::from(ROWS)).await
+}
+
+/// The same for a page of any length.
+pub(crate) async fn walk_on<K: Kind, L: List<K>>(
+    state: &Shared,
+    place: &Place,
+    list: &L,
+    rows_max: usize,
+) -> Answer<Walked<L::Found>> {
     let start = place.request::<K>(Order::Descending)?.cursor;
     let backwards = matches!(start, Cursor::Before(_));
     let (mut cursor, mut found) = (start.clone(), Vec::new());
@@ -67,7 +77,7 @@ pub(crate) async fn walk<K: Kind, L: List<K>>(
             let (id, weight) = keys[index];
             (last, looked_count, bytes) = (Some(id), looked_count + 1, bytes + weight);
             found.extend(judged.map(|row| (id, row)));
-            if found.len() == usize::from(ROWS) {
+            if found.len() == rows_max {
                 break 'looking index + 1 < keys.len() || !done;
             }
         }
@@ -78,7 +88,7 @@ pub(crate) async fn walk<K: Kind, L: List<K>>(
         cursor = if backwards { Cursor::Before(last) } else { Cursor::After(last) };
     };
     let now = state.clock.now();
-    let is_cut = more && found.len() < usize::from(ROWS);
+    let is_cut = more && found.len() < rows_max;
     let looked = last
         .filter(|_| is_cut)
         .map(|last| Looked { count: grouped(looked_count as u64), back_to: moment(last.made_at(), now) });

@@ -116,6 +116,11 @@ impl Wanted {
         self.set().map(|(name, _, value)| format!("&{name}={}", part(value))).collect()
     }
 
+    /// What is set, for a form to say again.
+    pub(crate) fn pairs(&self) -> Vec<(&'static str, &str)> {
+        self.set().map(|(name, _, value)| (name, value)).collect()
+    }
+
     /// What is set, each with a way to be rid of it.
     pub(crate) fn chips(&self, endpoints: &[Endpoint]) -> Vec<Chip> {
         let chip = |(name, words, value): (&str, &str, &str)| {
