@@ -4,7 +4,7 @@ import { createHmac } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { MARKUP, api, isFineForAll, operator, posthaste, receiver, says } from "./browser.mjs";
+import { MARKUP, api, isFineForAll, operator, posthaste, receiver, says, visitor } from "./browser.mjs";
 import { knock } from "./support.mjs";
 
 const SHOTS = process.env.SHOTS_DIR;
@@ -197,5 +197,71 @@ test("what may come in by a source, what it answers, and whether it hands on is 
   await page.getByRole("button", { name: "Delete" }).click();
   await page.waitForURL("**/ui/sources");
   await assert.rejects(now, /404/);
+  await page.context().close();
+});
+
+test("a bin shows what comes as it comes, whole, and keeps what is looked at in its place", async () => {
+  const page = await operator();
+  await page.getByRole("link", { name: "Bins" }).click();
+  await page.getByLabel("Name").fill("seen");
+  await page.getByRole("button", { name: "Make a bin" }).click();
+  await page.getByText("Waiting for the first request").waitFor();
+  await isFineEverywhere(page, "bin-waiting");
+  const url = await page.locator("#address").textContent();
+  await knock(`${url}/orders/1?a=b%20c`, { "content-type": "application/json", authorization: "Bearer mine" }, JSON.stringify({ note: MARKUP }), "PUT");
+  await page.getByText("/orders/1").first().waitFor();
+  assert.ok(await page.getByText("Bearer mine").count(), "whoever has the bin sees it whole");
+  await page.locator(".came a").first().click();
+  await page.getByText("Follow the newest").waitFor();
+  await knock(url, { "content-type": "application/x-www-form-urlencoded" }, "kind=paid&sum=1+000");
+  await page.locator(".came li").nth(1).waitFor();
+  await page.locator(".whole").getByText("/orders/1").waitFor();
+  await page.locator(".came a").first().click();
+  await page.getByRole("cell", { name: "1 000" }).waitFor();
+  const parts = "--X\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nhello\r\n--X--\r\n";
+  await knock(url, { "content-type": "multipart/form-data; boundary=X" }, parts);
+  await knock(url, {}, Buffer.from([0, 255, 1]));
+  await page.getByText("Follow the newest").click();
+  await page.getByText("000000  00 ff 01").first().waitFor();
+  await page.locator(".came a").nth(1).click();
+  await page.getByText("Part 1 of 1").waitFor();
+  await page.locator(".came a").nth(3).click();
+  await page.getByText("Follow the newest").waitFor();
+  await isFineEverywhere(page, "bin");
+  assert.doesNotMatch(await page.title(), /owned/);
+  await page.goto(`${posthaste.url}/ui/bins`);
+  await isFineEverywhere(page, "bins");
+  await page.context().close();
+});
+
+test("a bin answers as it is told to, is shared by a link for looking only, and is emptied, without scripts", async () => {
+  const page = await operator({ javaScriptEnabled: false });
+  await page.goto(`${posthaste.url}/ui/bins`);
+  await page.getByLabel("Name").fill("told");
+  await page.getByRole("button", { name: "Make a bin" }).click();
+  const url = await page.locator("#address").textContent();
+  await page.getByRole("link", { name: "Settings" }).click();
+  await page.getByLabel("Status", { exact: true }).fill("503");
+  await page.getByLabel("Body", { exact: true }).fill("later");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { name: "Settings" }).waitFor();
+  const answer = await knock(url, { authorization: "Bearer mine" }, "x");
+  assert.deepEqual([answer.status, answer.body.toString()], [503, "later"]);
+
+  await page.getByRole("button", { name: "Make a link" }).click();
+  const link = await page.locator("#link").textContent();
+  const guest = await visitor();
+  await guest.goto(link);
+  await guest.waitForURL("**/portal/s/*/*/bins/told");
+  await guest.getByText("secrets are hidden").waitFor();
+  assert.doesNotMatch(await guest.content(), /mine/);
+  await isFineEverywhere(guest, "bin-shared");
+  const [, base] = /^(.*)\/bins\/told$/.exec(guest.url());
+  for (const path of ["/bins/seen", "/bins/rotated"]) assert.equal((await guest.goto(base + path)).status(), 404, path);
+  await guest.context().close();
+
+  await page.getByRole("button", { name: "Remove all requests" }).click();
+  await page.getByText("What was here was removed").or(page.getByText("Waiting for the first")).first().waitFor();
+  assert.deepEqual((await api("GET", "/ingest/api/v1/source/told/request")).data, []);
   await page.context().close();
 });

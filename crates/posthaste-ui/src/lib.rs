@@ -6,6 +6,7 @@
 
 mod api;
 mod assets;
+mod body_views;
 mod chart;
 mod doing;
 mod error;
@@ -34,8 +35,8 @@ use posthaste_store::{Directory, History, Queue, Sources};
 
 use crate::page::Templates;
 use crate::pages::{
-    app, apps, attempt, edit, endpoint, endpoints, event_types, jobs, live, login, message, messages,
-    overview, portal, resend, setup, source, source_new, source_settings, sources, tokens,
+    app, apps, attempt, bin, bin_settings, bins, edit, endpoint, endpoints, event_types, jobs, live, login,
+    message, messages, overview, portal, resend, setup, source, source_new, source_settings, sources, tokens,
 };
 
 /// What the pages work with.
@@ -95,6 +96,8 @@ pub fn router(state: UiState) -> Router {
         .route("/portal/look/{look}", get(look::serve))
         .route("/portal/session", post(portal::enter))
         .merge(jobs::routes())
+        .merge(bins::routes())
+        .merge(bin_settings::routes())
         .merge(sources::routes())
         .merge(source_new::routes())
         .merge(source::routes())
@@ -116,6 +119,7 @@ fn of_an_app() -> Router<Shared> {
         .merge(edit::routes())
         .merge(message::routes())
         .merge(resend::routes())
+        .merge(bin::of_an_app())
         .route("/event-types", get(event_types::page))
         .route("/apps/{app}", get(app::page))
         .route("/apps/{app}/endpoints", post(app::create_endpoint))

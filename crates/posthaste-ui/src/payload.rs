@@ -103,7 +103,7 @@ fn line(out: &mut String, depth: usize) {
     out.extend(std::iter::repeat_n("  ", depth));
 }
 
-fn hex(body: &[u8]) -> String {
+pub(crate) fn hex(body: &[u8]) -> String {
     let mut out = String::new();
     for (row, bytes) in body[..body.len().min(HEX_BYTES_MAX)].chunks(HEX_COLUMNS).enumerate() {
         let _ = write!(out, "{:06x}  ", row * HEX_COLUMNS);

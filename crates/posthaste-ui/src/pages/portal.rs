@@ -8,6 +8,7 @@ use posthaste_core::tenant::Scope;
 use serde::Deserialize;
 
 use crate::Shared;
+use crate::api::part;
 use crate::error::{Answer, UiError};
 use crate::look::Look;
 use crate::session::begin;
@@ -17,12 +18,15 @@ pub(crate) async fn page(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let mut look = Look::read(&query.unwrap_or_default());
+    let query = query.unwrap_or_default();
+    let bin = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "bin");
+    let bin = bin.map(|(_, bin)| bin.into_owned()).unwrap_or_default();
+    let mut look = Look::read(&query);
     if headers.get("sec-fetch-dest").is_some_and(|dest| dest == "document") {
         look = look.on_a_page_of_its_own();
     }
     let (theme, look) = (look.theme(), look.as_segment());
-    state.templates.render("portal.html", context! { theme, look }).into_response()
+    state.templates.render("portal.html", context! { theme, look, bin }).into_response()
 }
 
 /// What the link says.
@@ -31,6 +35,9 @@ pub(crate) struct Link {
     token: String,
     #[serde(default)]
     look: String,
+    /// A bin that it is about, by its name: that is the page it leads to.
+    #[serde(default)]
+    bin: String,
 }
 
 /// No matter from which site: whoever has the token has the session too.
@@ -40,5 +47,7 @@ pub(crate) async fn enter(State(state): State<Shared>, Form(link): Form<Link>) -
     // Written once as a segment, and read here from a form: encoded once less.
     let query = form_urlencoded::parse(link.look.as_bytes()).next().map(|(name, _)| name.into_owned());
     let look = Look::read(&query.unwrap_or_default()).as_segment();
-    Ok(Redirect::to(&format!("/portal/s/{}/{look}/apps/{app}", session.expose())))
+    let base = format!("/portal/s/{}/{look}", session.expose());
+    let to = if link.bin.is_empty() { format!("apps/{app}") } else { format!("bins/{}", part(&link.bin)) };
+    Ok(Redirect::to(&format!("{base}/{to}")))
 }
