@@ -8,6 +8,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("posthaste-signature", &[]),
     ("posthaste-fault", &[]),
     ("posthaste-core", &["posthaste-fault", "posthaste-signature"]),
+    // What providers send, made up: for the command line, and for the simulator among the pages.
+    ("posthaste-events", &["posthaste-core", "posthaste-signature"]),
     ("posthaste-store", &["posthaste-core", "posthaste-fault"]),
     (
         "posthaste-engine",
@@ -18,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store", "posthaste-tunnel"],
     ),
     ("posthaste-tls", &["posthaste-core"]),
-    ("posthaste-ui", &["posthaste-core", "posthaste-signature", "posthaste-store"]),
+    ("posthaste-ui", &["posthaste-core", "posthaste-events", "posthaste-signature", "posthaste-store"]),
     // What a server and a client say to each other, and who listens: known to both.
     ("posthaste-tunnel", &["posthaste-core"]),
     // Tries the others with made-up bytes; nobody knows it.
@@ -31,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "posthaste-core",
             "posthaste-engine",
+            "posthaste-events",
             "posthaste-fault",
             "posthaste-http",
             "posthaste-signature",

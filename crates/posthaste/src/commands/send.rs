@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use http::{HeaderName, HeaderValue};
 use posthaste_core::time::Clock as _;
+use posthaste_events::fresh_id;
 use posthaste_signature::provider::sign::{Draft, Moment};
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use crate::cli::laptop::SendArgs;
 use crate::laptop::complaint::{Complaint, RECEIVER_FAILED, told};
 use crate::laptop::items::{self, Item};
 use crate::laptop::post::Sender;
-use crate::laptop::signing::{self, fresh_id};
+use crate::laptop::signing;
 use crate::laptop::{captured, pace, target};
 use crate::system::{SystemDice, SystemTimer};
 use crate::telemetry::tell;

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use posthaste_core::request::printed;
 use posthaste_core::time::Clock as _;
+use posthaste_events::fresh_id;
 use posthaste_signature::provider::sign::{Draft, Moment};
 use serde_json::{Map, Value, json};
 
 use super::send;
 use crate::cli::laptop::SignArgs;
 use crate::laptop::complaint::{Complaint, told};
-use crate::laptop::signing::{self, fresh_id};
+use crate::laptop::signing;
 use crate::laptop::{captured, target};
 use crate::system::{SystemDice, SystemTimer};
 use crate::telemetry::{print_line, tell};

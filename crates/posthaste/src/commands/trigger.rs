@@ -4,16 +4,16 @@ use std::process::ExitCode;
 
 use posthaste_core::request::printed;
 use posthaste_core::time::Clock as _;
+use posthaste_events::{self as fixture, Event, Filled, fresh_id};
 use posthaste_signature::provider::sign::{Draft, Moment, needed_key};
 use posthaste_signature::provider::{self, Keys, Provider};
 
 use super::{kept, send};
 use crate::cli::laptop::TriggerArgs;
 use crate::laptop::complaint::{Complaint, NOT_VERIFIED, RECEIVER_FAILED, told};
-use crate::laptop::fixture::{self, Event, Filled};
 use crate::laptop::items::{self, Item};
 use crate::laptop::post::Sender;
-use crate::laptop::signing::{self, Ready, fresh_id};
+use crate::laptop::signing::{self, Ready};
 use crate::laptop::{answered, editor, pace, scheme, target};
 use crate::system::{SystemDice, SystemTimer};
 use crate::telemetry::{print_bytes, print_line, tell};
@@ -215,9 +215,9 @@ impl Making {
             return Ok((!is_good).then(|| ExitCode::from(RECEIVER_FAILED)));
         }
         let wanted =
-            self.ready.as_ref().and_then(|ready| signing::receiver(&ready.signer)).and_then(|receiver| {
-                receiver.handshake(&draft.request(), now_ms().div_euclid(1000), &Keys::default())
-            });
+            self.ready.as_ref().and_then(|ready| posthaste_events::receiver(&ready.signer)).and_then(
+                |receiver| receiver.handshake(&draft.request(), now_ms().div_euclid(1000), &Keys::default()),
+            );
         let Some(Ok(wanted)) = wanted else { return Ok(None) };
         let header = |name: &str| reply.header(name).map(str::to_owned);
         Ok(match answered::differs(&wanted, &header, &reply.body) {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::complaint::Complaint;
-use super::paths;
+use posthaste_events::paths;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq)]

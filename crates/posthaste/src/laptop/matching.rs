@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::came::Came;
 use super::complaint::Complaint;
 use super::items::Item;
-use super::paths;
 use crate::cli::bin::WantedArgs;
+use posthaste_events::paths;
 
 /// Where senders say what kind of event it is, when they say it in the body.
 const TYPE_FIELDS: [&str; 4] = ["type", "eventType", "event_type", "event"];

@@ -1,17 +1,13 @@
 //! A signer as the command line describes it, with test secrets and test keys where none is named.
 
 use http::HeaderMap;
-use posthaste_core::dice::Dice;
 use posthaste_signature::provider::sign::{Moment, PrivateKey, SignError, Signer, needed_key, rehearse};
-use posthaste_signature::provider::{Receiver, Settings, sign::Draft};
+use posthaste_signature::provider::{Settings, sign::Draft};
 
 use super::captured::{self, Captured};
 use super::complaint::Complaint;
 use super::scheme;
 use crate::cli::laptop::SignerArgs;
-
-/// Letters of a fresh id.
-const ID_LETTERS_COUNT: usize = 27;
 
 /// A signer, and what its receiver has to be told.
 pub(crate) struct Ready {
@@ -74,24 +70,6 @@ pub(crate) fn complain(provider: &str, error: &SignError) -> Complaint {
             "send it unsigned: posthaste trigger … --unsigned, or posthaste send URL --sign none",
         ),
     }
-}
-
-/// A receiver that believes what the signer signs.
-pub(crate) fn receiver(signer: &Signer) -> Option<Receiver> {
-    let mut settings = signer.settings().clone();
-    if let Some(pem) = signer.public_pem() {
-        settings.values.insert("public_key".to_owned(), pem.into());
-    }
-    Receiver::unready(&signer.provider().slug, settings).ok()
-}
-
-/// A fresh id of a message.
-pub(crate) fn fresh_id(dice: &dyn Dice) -> String {
-    const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut bytes = [0; ID_LETTERS_COUNT];
-    dice.fill(&mut bytes);
-    let letters = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
-    format!("msg_{}", letters.collect::<String>())
 }
 
 /// Signs a draft in place.

@@ -9,8 +9,8 @@ use posthaste_signature::provider::{self, Provider};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::paths;
-use super::placeholders::Placeholders;
+use crate::paths;
+use crate::placeholders::Placeholders;
 use fixtures::FIXTURES;
 
 mod fixtures;
@@ -51,17 +51,22 @@ struct Shape {
 }
 
 /// One event, before it is filled in.
-pub(crate) struct Event {
-    pub(crate) provider: &'static Provider,
-    pub(crate) name: String,
-    pub(crate) is_handshake: bool,
+pub struct Event {
+    /// Whose.
+    pub provider: &'static Provider,
+    /// What the provider calls it.
+    pub name: String,
+    /// It only asks whether a receiver is there.
+    pub is_handshake: bool,
     shape: Shape,
 }
 
 /// A request that is filled in and not signed, with its body still as fields.
-pub(crate) struct Filled {
-    pub(crate) draft: Draft,
-    pub(crate) body: Value,
+pub struct Filled {
+    /// The request.
+    pub draft: Draft,
+    /// Its body's fields; [`write`](Self::write) makes them the request's.
+    pub body: Value,
     is_form: bool,
 }
 
@@ -76,7 +81,7 @@ fn of(slug: &str) -> Option<&'static Fixture> {
 }
 
 /// The names of a provider's events and of its handshakes.
-pub(crate) fn names(slug: &str) -> (Vec<&'static str>, Vec<&'static str>) {
+pub fn names(slug: &str) -> (Vec<&'static str>, Vec<&'static str>) {
     let keys = |map: &'static Map<String, Value>| map.keys().map(String::as_str).collect();
     match of(slug) {
         Some(fixture) => (keys(&fixture.events), keys(&fixture.handshakes)),
@@ -85,7 +90,7 @@ pub(crate) fn names(slug: &str) -> (Vec<&'static str>, Vec<&'static str>) {
 }
 
 /// An event by its name; the first without one. A provider without a file has any event.
-pub(crate) fn event(provider: &'static Provider, name: Option<&str>) -> Option<Event> {
+pub fn event(provider: &'static Provider, name: Option<&str>) -> Option<Event> {
     let Some(fixture) = of(&provider.slug) else { return Some(plain(provider, name.unwrap_or(PLAIN_EVENT))) };
     let name = name.or_else(|| fixture.events.keys().next().map(String::as_str))?;
     let (own, is_handshake) = match fixture.events.get(name) {
@@ -149,14 +154,23 @@ fn put_plain(body: &mut Value, path: &str, value: &str) {
     let _ = paths::put(body, path, value.into());
 }
 
+impl std::fmt::Debug for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Event")
+            .field("provider", &self.provider.slug)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Event {
     /// Whether its provider signs it.
-    pub(crate) fn is_signed(&self) -> bool {
+    pub fn is_signed(&self) -> bool {
         !self.shape.unsigned
     }
 
     /// Fresh ids and times; `url` is where it goes.
-    pub(crate) fn fill(&self, id: &str, at_ms: i64, url: &str, dice: &dyn Dice) -> Filled {
+    pub fn fill(&self, id: &str, at_ms: i64, url: &str, dice: &dyn Dice) -> Filled {
         let mut fresh = Placeholders::new(&self.name, id, at_ms, url, dice);
         let mut draft = Draft {
             method: self.shape.method.clone().unwrap_or_else(|| "POST".to_owned()),
@@ -186,7 +200,7 @@ impl Event {
 
 impl Filled {
     /// Writes the fields as the body.
-    pub(crate) fn write(&mut self) {
+    pub fn write(&mut self) {
         let (kind, body) = match &self.body {
             Value::Null => return,
             Value::Object(fields) if self.is_form => ("application/x-www-form-urlencoded", as_form(fields)),
@@ -198,7 +212,7 @@ impl Filled {
     }
 
     /// The fields as people edit them, and as they were edited.
-    pub(crate) fn pretty(&self) -> String {
+    pub fn pretty(&self) -> String {
         serde_json::to_string_pretty(&self.body).unwrap_or_default()
     }
 }
@@ -221,7 +235,7 @@ fn counts() -> (usize, usize) {
 }
 
 /// Every provider with what it can be asked for, for lists.
-pub(crate) fn all() -> impl Iterator<Item = (&'static Provider, usize)> {
+pub fn all() -> impl Iterator<Item = (&'static Provider, usize)> {
     provider::all().map(|provider| (provider, of(&provider.slug).map_or(0, |fixture| fixture.events.len())))
 }
 

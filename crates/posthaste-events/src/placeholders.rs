@@ -9,22 +9,22 @@ use serde_json::Value;
 const LETTERS_MAX: usize = 256;
 
 /// Fills in placeholders. One with a name, `{digits:9#order}`, is the same wherever it stands.
-pub(super) struct Placeholders<'d> {
-    pub(super) event: &'d str,
-    pub(super) id: &'d str,
-    pub(super) at_ms: i64,
-    pub(super) url: &'d str,
+pub(crate) struct Placeholders<'d> {
+    pub(crate) event: &'d str,
+    pub(crate) id: &'d str,
+    pub(crate) at_ms: i64,
+    pub(crate) url: &'d str,
     dice: &'d dyn Dice,
     named: HashMap<String, String>,
 }
 
 impl<'d> Placeholders<'d> {
-    pub(super) fn new(event: &'d str, id: &'d str, at_ms: i64, url: &'d str, dice: &'d dyn Dice) -> Self {
+    pub(crate) fn new(event: &'d str, id: &'d str, at_ms: i64, url: &'d str, dice: &'d dyn Dice) -> Self {
         Self { event, id, at_ms, url, dice, named: HashMap::new() }
     }
 
     /// All texts in a value. A text that is one of `{now}`, `{now_ms}` and `{number:9}` alone becomes a number.
-    pub(super) fn fill(&mut self, value: &Value) -> Value {
+    pub(crate) fn fill(&mut self, value: &Value) -> Value {
         match value {
             Value::String(text) => {
                 let is_number =
@@ -43,7 +43,7 @@ impl<'d> Placeholders<'d> {
         }
     }
 
-    pub(super) fn text(&mut self, text: &str) -> String {
+    pub(crate) fn text(&mut self, text: &str) -> String {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(open) = rest.find('{') {
@@ -119,15 +119,15 @@ impl<'d> Placeholders<'d> {
 
 #[cfg(test)]
 mod tests {
+    use posthaste_core::dice::TestDice;
     use serde_json::json;
 
     use super::*;
-    use crate::system::SystemDice;
 
     #[test]
     fn ids_are_fresh_unless_they_have_a_name() {
-        let mut fresh =
-            Placeholders::new("pull_request.opened", "msg_1", 1_760_000_000_123, "u", &SystemDice);
+        let dice = TestDice::seeded(1);
+        let mut fresh = Placeholders::new("pull_request.opened", "msg_1", 1_760_000_000_123, "u", &dice);
         let filled = fresh.fill(&json!({
             "type": "{event0}/{event1}", "at": "{now}", "ms": "at {now_ms}", "iso": "{iso_ms}", "n": "{number:9}",
             "a": "ch_{letters:24#a}", "b": "ch_{letters:24#a}", "c": "{letters:24}", "left": "{\"x\"} {what}",

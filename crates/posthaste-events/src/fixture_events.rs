@@ -1,12 +1,11 @@
 //! Every event of every provider is what its receiver expects: signed, of its type, with an id of its own.
 
-use posthaste_signature::provider::sign::{Moment, needed_key};
-use posthaste_signature::provider::{Keys, Receiver};
+use posthaste_core::dice::TestDice;
+use posthaste_signature::provider::sign::{Moment, PrivateKey, Signer, needed_key, rehearse};
+use posthaste_signature::provider::{Keys, Receiver, Settings};
 
 use super::*;
-use crate::cli::laptop::SignerArgs;
-use crate::laptop::signing;
-use crate::system::SystemDice;
+use crate::trial::{fresh_id, receiver};
 
 const AT_MS: i64 = 1_760_000_000_000;
 const URL: &str = "http://127.0.0.1:3000/webhooks";
@@ -14,16 +13,18 @@ const URL: &str = "http://127.0.0.1:3000/webhooks";
 const UNSIGNABLE: [&str; 5] = ["apple-app-store", "aws-sns", "paddle-classic", "paypal", "travis-ci"];
 
 fn receiver_and_request(event: &Event) -> Result<(Receiver, Draft), String> {
-    let slug = &event.provider.slug;
-    let ready =
-        signing::ready(slug, &SignerArgs::default(), URL).map_err(|complaint| complaint.to_string())?;
-    let id = signing::fresh_id(&SystemDice);
-    let mut draft = event.fill(&id, AT_MS, URL, &SystemDice).draft;
+    let (slug, dice) = (&event.provider.slug, TestDice::seeded(7));
+    let mut settings = Settings::default();
+    rehearse(slug, &mut settings, URL).map_err(|error| error.to_string())?;
+    let key = needed_key(slug, None).and_then(PrivateKey::for_tests);
+    let signer = Signer::new(slug, settings, key).map_err(|error| error.to_string())?;
+    let id = fresh_id(&dice);
+    let mut draft = event.fill(&id, AT_MS, URL, &dice).draft;
     let moment = Moment { at_ms: AT_MS, id: &id };
     if event.is_signed() {
-        signing::sign(&ready.signer, &mut draft, &moment).map_err(|complaint| complaint.to_string())?;
+        signer.sign(&mut draft, &moment).map_err(|error| error.to_string())?;
     }
-    Ok((signing::receiver(&ready.signer).unwrap(), draft))
+    Ok((receiver(&signer).unwrap(), draft))
 }
 
 fn events(provider: &'static Provider) -> Vec<Event> {
@@ -74,7 +75,7 @@ fn every_event_is_believed_by_its_receiver_and_is_of_its_type() {
             failures.push(format!("{slug}.{name}: no type of event"));
         }
         if is_told(&event.provider.delivery_id) {
-            let again = event.fill("msg_other", AT_MS + 5_000, URL, &SystemDice).draft;
+            let again = event.fill("msg_other", AT_MS + 5_000, URL, &TestDice::seeded(8)).draft;
             let ids = [&draft, &again].map(|draft| receiver.delivery_id(&draft.request(), &verified));
             if ids[0].is_none() || ids[0] == ids[1] {
                 failures.push(format!("{slug}.{name}: no id of its own: {ids:?}"));

@@ -10,7 +10,7 @@ fn steps(path: &str) -> Vec<String> {
 }
 
 /// Whether something was there before. What is missing on the way is made: a list for a number, else an object.
-pub(super) fn put(json: &mut Value, path: &str, value: Value) -> Result<bool, String> {
+pub fn put(json: &mut Value, path: &str, value: Value) -> Result<bool, String> {
     let mut at = json;
     let mut was_there = true;
     for step in steps(path) {
@@ -41,7 +41,7 @@ pub(super) fn put(json: &mut Value, path: &str, value: Value) -> Result<bool, St
 }
 
 /// What is there.
-pub(super) fn get<'j>(json: &'j Value, path: &str) -> Option<&'j Value> {
+pub fn get<'j>(json: &'j Value, path: &str) -> Option<&'j Value> {
     steps(path).iter().try_fold(json, |at, step| match at {
         Value::Object(members) => members.get(step),
         Value::Array(items) => items.get(step.parse::<usize>().ok()?),
@@ -50,7 +50,7 @@ pub(super) fn get<'j>(json: &'j Value, path: &str) -> Option<&'j Value> {
 }
 
 /// Puts `more` over `base`: objects member by member, an object over a list over its first item, the rest whole.
-pub(super) fn merge(base: &mut Value, more: &Value) {
+pub fn merge(base: &mut Value, more: &Value) {
     match (base, more) {
         (Value::Object(base), Value::Object(more)) => {
             for (name, value) in more {
