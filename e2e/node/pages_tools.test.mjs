@@ -265,3 +265,51 @@ test("a bin answers as it is told to, is shared by a link for looking only, and 
   assert.deepEqual((await api("GET", "/ingest/api/v1/source/told/request")).data, []);
   await page.context().close();
 });
+
+test("the simulator signs as a provider does, and makes the mistakes that it is told to", async () => {
+  await api("POST", "/ingest/api/v1/source", { name: "Simulated", uid: "simulated", type: "github", config: { secret: SECRET } });
+  await api("POST", "/ingest/api/v1/source", { name: "Any", uid: "any", type: "bin" });
+  const page = await operator();
+  await page.getByRole("link", { name: "Simulator" }).click();
+  await page.locator("#to").selectOption("simulated");
+  await page.getByText("posthaste trigger github.").waitFor();
+  await page.locator("#event").selectOption("issues.opened");
+  await page.getByText("posthaste trigger github.issues.opened --source simulated").waitFor();
+  await isFineEverywhere(page, "simulator");
+  const send = () => page.getByRole("button", { name: "Send" }).click();
+  await send();
+  await page.getByRole("heading", { name: "200 taken" }).waitFor();
+  await isFineEverywhere(page, "simulator-sent");
+  await page.getByLabel("With a mistake").selectOption("signature");
+  await send();
+  await page.getByRole("heading", { name: "401 refused" }).waitFor();
+  await page.getByLabel("With a mistake").selectOption("");
+  await page.getByLabel("Body").fill("{");
+  await send();
+  await page.getByRole("alert").getByText("The body is not JSON").waitFor();
+  assert.equal(await page.getByLabel("Body").inputValue(), "{", "what was typed is kept");
+  assert.doesNotMatch(await page.content(), /Everybody/);
+  await page.goto(`${posthaste.url}/ui/simulator?source=any&provider=stripe`);
+  await page.getByText("posthaste trigger stripe.").waitFor();
+  await page.getByLabel("Send it twice").check();
+  await send();
+  await page.getByRole("heading", { name: "the second time" }).waitFor();
+  assert.equal((await api("GET", "/ingest/api/v1/source/any/request")).data.length, 2);
+  await page.context().close();
+});
+
+test("the simulator works without scripts", async () => {
+  await api("POST", "/ingest/api/v1/source", { name: "Plain", uid: "plain", type: "stripe", config: { secret: "whsec_plain" } });
+  const page = await operator({ javaScriptEnabled: false });
+  await page.goto(`${posthaste.url}/ui/simulator`);
+  await page.locator("#to").selectOption("plain");
+  await page.getByRole("button", { name: "Show it" }).click();
+  await page.getByText("--source plain").waitFor();
+  await page.getByLabel("With a mistake").selectOption("time");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByRole("heading", { name: "401 refused" }).waitFor();
+  await page.getByLabel("With a mistake").selectOption("");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByRole("heading", { name: "200 taken" }).waitFor();
+  await page.context().close();
+});

@@ -17,6 +17,7 @@ mod page;
 mod pages;
 mod payload;
 mod session;
+mod simulator;
 mod stats;
 mod timing;
 mod words;
@@ -96,6 +97,7 @@ pub fn router(state: UiState) -> Router {
         .route("/portal/look/{look}", get(look::serve))
         .route("/portal/session", post(portal::enter))
         .merge(jobs::routes())
+        .merge(pages::simulator::routes())
         .merge(bins::routes())
         .merge(bin_settings::routes())
         .merge(sources::routes())

@@ -36,6 +36,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("portal.html", include_str!("../templates/portal.html")),
     ("resend.html", include_str!("../templates/resend.html")),
     ("setup.html", include_str!("../templates/setup.html")),
+    ("simulator.html", include_str!("../templates/simulator.html")),
     ("source.html", include_str!("../templates/source.html")),
     ("source_new.html", include_str!("../templates/source_new.html")),
     ("source_parts.html", include_str!("../templates/source_parts.html")),

@@ -21,6 +21,7 @@ pub(crate) mod portal;
 pub(crate) mod providers;
 pub(crate) mod resend;
 pub(crate) mod setup;
+pub(crate) mod simulator;
 pub(crate) mod source;
 pub(crate) mod source_new;
 pub(crate) mod source_settings;
