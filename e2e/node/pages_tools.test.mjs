@@ -313,3 +313,28 @@ test("the simulator works without scripts", async () => {
   await page.getByRole("heading", { name: "200 taken" }).waitFor();
   await page.context().close();
 });
+
+test("the API's reference is made of what the server says of itself, and is searched with and without scripts", async () => {
+  const document = await (await fetch(`${posthaste.url}/openapi.json`)).json();
+  const count = Object.values(document.paths).flatMap(Object.keys).length;
+  const page = await operator();
+  await page.getByRole("link", { name: "API", exact: true }).click();
+  await page.getByLabel(`Search ${count} operations`).waitFor();
+  assert.equal(await page.locator(".operations a").count(), count);
+  await isFineEverywhere(page, "api");
+  await page.getByLabel("Search").fill("create message");
+  await page.locator(".operations a").nth(1).waitFor({ state: "detached" });
+  await page.locator(".operations a").click();
+  await page.getByText(`curl -X POST ${posthaste.url}/api/v1/app/app_id/msg`).waitFor();
+  await isFineEverywhere(page, "api-operation");
+  for (const href of await page.locator(".operations a").evaluateAll((all) => all.map((a) => a.href))) {
+    assert.equal((await page.request.get(href)).status(), 200, href);
+  }
+  await page.context().close();
+  const plain = await operator({ javaScriptEnabled: false });
+  await plain.goto(`${posthaste.url}/ui/api`);
+  await plain.getByLabel("Search").fill("rotate");
+  await plain.getByRole("button", { name: "Search" }).click();
+  assert.ok(await plain.locator(".operations a").count() < 10);
+  await plain.context().close();
+});

@@ -16,14 +16,15 @@ mod look;
 mod page;
 mod pages;
 mod payload;
+mod reference;
 mod session;
 mod simulator;
 mod stats;
 mod timing;
 mod words;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -39,6 +40,7 @@ use crate::pages::{
     app, apps, attempt, bin, bin_settings, bins, edit, endpoint, endpoints, event_types, jobs, live, login,
     message, messages, overview, portal, resend, setup, source, source_new, source_settings, sources, tokens,
 };
+use crate::reference::Operation;
 
 /// What the pages work with.
 pub struct UiState {
@@ -54,6 +56,8 @@ pub struct UiState {
     pub sources: Arc<dyn Sources>,
     /// What a source verifies by, secrets included: read from how it is kept.
     pub settings_of: fn(&Source) -> Settings,
+    /// The OpenAPI document, as JSON.
+    pub openapi: fn() -> String,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Sessions and ids.
@@ -71,6 +75,14 @@ type Shared = Arc<Served>;
 struct Served {
     state: UiState,
     templates: Templates,
+    operations: OnceLock<Vec<Operation>>,
+}
+
+impl Served {
+    /// The API's operations, read when somebody first asks for them.
+    fn operations(&self) -> &[Operation] {
+        self.operations.get_or_init(|| reference::read(&(self.state.openapi)(), &self.state.public_url))
+    }
 }
 
 impl std::ops::Deref for Served {
@@ -83,7 +95,7 @@ impl std::ops::Deref for Served {
 
 /// Every page. Paths begin with `/ui`, `/portal` or `/assets`; `/` leads to the first.
 pub fn router(state: UiState) -> Router {
-    let shared = Arc::new(Served { state, templates: Templates::new() });
+    let shared = Arc::new(Served { state, templates: Templates::new(), operations: OnceLock::new() });
     Router::new()
         .route("/", get(login::front))
         .route("/assets/{file}", get(assets::serve))
@@ -97,6 +109,7 @@ pub fn router(state: UiState) -> Router {
         .route("/portal/look/{look}", get(look::serve))
         .route("/portal/session", post(portal::enter))
         .merge(jobs::routes())
+        .merge(pages::reference::routes())
         .merge(pages::simulator::routes())
         .merge(bins::routes())
         .merge(bin_settings::routes())

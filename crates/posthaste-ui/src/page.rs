@@ -35,6 +35,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("payload.html", include_str!("../templates/payload.html")),
     ("portal.html", include_str!("../templates/portal.html")),
     ("resend.html", include_str!("../templates/resend.html")),
+    ("reference.html", include_str!("../templates/reference.html")),
     ("setup.html", include_str!("../templates/setup.html")),
     ("simulator.html", include_str!("../templates/simulator.html")),
     ("source.html", include_str!("../templates/source.html")),

@@ -344,6 +344,7 @@ fn pages(
         queue: store.clone(),
         sources: store.clone(),
         settings_of: posthaste_http::settings_of,
+        openapi: posthaste_http::openapi,
         api,
         clock: Arc::new(SystemTimer),
         dice: Arc::new(SystemDice),

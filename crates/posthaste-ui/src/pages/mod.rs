@@ -19,6 +19,7 @@ pub(crate) mod messages;
 pub(crate) mod overview;
 pub(crate) mod portal;
 pub(crate) mod providers;
+pub(crate) mod reference;
 pub(crate) mod resend;
 pub(crate) mod setup;
 pub(crate) mod simulator;
