@@ -163,6 +163,7 @@ macro_rules! for_each_promise {
                 counts_become_coarser_in_steps_and_several_at_once_lose_none
                 counts_of_another_environment_are_not_seen
                 counts_of_several_things_come_added_up_in_the_order_asked_for
+                things_are_found_among_many_wherever_they_lie
                 endpoints_that_fail_are_listed_the_longest_first
                 sums_agree_with_what_was_accepted_and_recorded
             }

@@ -342,6 +342,22 @@ pub async fn counts_of_several_things_come_added_up_in_the_order_asked_for(world
     assert_eq!(world.store.counted_by(world.environment, &[], began, world.now()).await.unwrap(), []);
 }
 
+pub async fn things_are_found_among_many_wherever_they_lie(world: World) {
+    let mut apps = Vec::new();
+    for number in 0..40_u64 {
+        let app = world.app().await;
+        for _ in 0..number {
+            world.accepts(app).await;
+        }
+        apps.push(app);
+    }
+    let asked = [39, 1, 20, 20, 0, 21, 5];
+    let scopes = asked.map(|number| Scope::App(apps[number]));
+    let until = world.now().later(MINUTE);
+    let sums = world.store.counted_by(world.environment, &scopes, Timestamp::EPOCH, until).await.unwrap();
+    assert_eq!(sums, asked.map(|number| accepted(number as u64)), "also one that is asked for twice");
+}
+
 pub async fn endpoints_that_fail_are_listed_the_longest_first(world: World) {
     let app = world.app().await;
     let [well, gone, failing, deleted] = [

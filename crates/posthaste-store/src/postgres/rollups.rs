@@ -122,7 +122,7 @@ fn read(row: &Row, first: usize) -> Result<Counts, StoreError> {
 /// Whether something is old enough to become coarser, or to go.
 pub(super) async fn any_old(client: &Client, now: Timestamp) -> Result<bool, StoreError> {
     for fineness in Fineness::ALL {
-        let sql = "SELECT 1 FROM rollup WHERE tier = $1 AND start < $2 LIMIT 1";
+        let sql = "SELECT 1 FROM rollup WHERE tier = $1 AND start < $2 ORDER BY start LIMIT 1";
         let values: [&dyn Value; 2] = [&tier(fineness), &fineness.edge(now).as_micros()];
         if query_opt(client, sql, &values).await?.is_some() {
             return Ok(true);

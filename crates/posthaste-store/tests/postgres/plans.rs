@@ -8,6 +8,7 @@ use posthaste_core::app::Reference;
 use posthaste_core::delivery::{DeadLetter, Verdict};
 use posthaste_core::id::{AppId, EndpointId, MessageId};
 use posthaste_core::replay::{Pace, ReplayFilter, Which};
+use posthaste_core::rollup::Scope;
 use posthaste_core::time::Timestamp;
 use posthaste_store::conformance::World;
 use posthaste_store::conformance::world::LEASE;
@@ -22,7 +23,8 @@ use super::cluster::{Cluster, Database};
 const DELIVERIES: u32 = 1_000_000;
 /// Tables that grow with what is sent: none of them is ever read from end to end. Those that lie in days are named by their
 /// days, `message_20270115`.
-const LARGE: &[&str] = &["delivery ", "message_", "attempt_", "event_key ", "idempotency ", "received "];
+const LARGE: &[&str] =
+    &["delivery ", "message_", "attempt_", "event_key ", "idempotency ", "received ", "rollup "];
 /// Days that the past lies in.
 const DAYS: u32 = 12;
 /// Days that one statement may touch: what it does not touch it does not lock either.
@@ -38,6 +40,13 @@ async fn fill(database: &Database<'_>, app: &str, endpoint: &str) {
         "decode(lpad(to_hex(400000000 - 3600 - 86400 * (n % {DAYS})), 8, '0') || lpad(to_hex(n), 32, '0'), 'hex')"
     );
     let fifth = DELIVERIES / 5;
+    // By the minute, the last five hours of two hundred things, one of them the app.
+    let zeros = "0, ".repeat(19);
+    let counts = format!(
+        "INSERT INTO rollup SELECT 0, (1800003600 - 60 * m)::bigint * 1000000, 1, \
+         CASE n WHEN 0 THEN {app} ELSE decode(lpad(to_hex(n), 40, '0'), 'hex') END, 1, 1, {zeros}0 \
+         FROM generate_series(1, 300) AS m, generate_series(0, 199) AS n"
+    );
     let sql = format!(
         "INSERT INTO delivery (message, endpoint, app, state, manual, attempts, due_at) \
          SELECT {id}, {endpoint}, {app}, CASE WHEN n % 10000 = 0 THEN 0 WHEN n % 1000 = 1 THEN 3 ELSE 2 END, false, 1, \
@@ -50,7 +59,7 @@ async fn fill(database: &Database<'_>, app: &str, endpoint: &str) {
          INSERT INTO event_key SELECT {app}, n::text, {id} FROM generate_series(1, {fifth}) AS n; \
          INSERT INTO received SELECT {id}, {id}, 9e18 FROM generate_series(1, {fifth}) AS n; \
          INSERT INTO idempotency (key, fingerprint, expires_at) SELECT {id}, '', 9e18 FROM generate_series(1, {fifth}) AS n; \
-         {ANALYZE}"
+         {counts}; {ANALYZE}"
     );
     database.execute(&sql).await;
 }
@@ -139,6 +148,12 @@ async fn reads_everything(world: &World, app: Reference, message: Reference, end
         store.endpoint_stats(environment, &app, &endpoint, world.now().earlier(LEASE), world.now()).await;
     stats.unwrap();
     store.repeats(environment, &app, &message).await.unwrap();
+    let (since, until) = (world.now().earlier(Duration::from_hours(24)), world.now());
+    let id = app.id::<posthaste_core::id::AppKind>().unwrap();
+    store.counted(environment, Scope::App(id), since, until).await.unwrap();
+    let page: Vec<_> = (0..50).map(|_| Scope::App(world.id())).collect();
+    store.counted_by(environment, &page, since, until).await.unwrap();
+    store.unwell(environment, 10).await.unwrap();
     store.expunge_message(environment, &app, &message).await.unwrap();
 }
 
