@@ -1,5 +1,9 @@
 // Pages of messages, attempts and endpoints: finding, looking, sending again, settings.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { MARKUP, api, isFineForAll, operator, posthaste, receiver, says, visitor } from "./browser.mjs";
 import { startReceiver } from "./support.mjs";
@@ -246,6 +250,151 @@ test("these pages have no serious finding, in either theme, at 380 pixels and at
       await page.goto(href);
       await isFineForAll(page);
     }
+    await page.context().close();
+  }
+});
+
+for (const javaScriptEnabled of [true, false]) {
+  const how = javaScriptEnabled ? "with scripts" : "without scripts";
+  test(`an endpoint's filters are tried on the last messages before they are saved, ${how}`, async (t) => {
+    const uid = `tries-${javaScriptEnabled}`;
+    const { well, send, at } = await shop(t, uid);
+    await send("order.paid", {}, { channels: ["web"] });
+    await send("order.paid");
+    await send("user.made");
+    const page = await operator({ javaScriptEnabled });
+    await page.goto(`${at}/endpoints/${well.id}`);
+    await page.getByText("Change", { exact: true }).click();
+    const says = async (words) => {
+      if (!javaScriptEnabled) await page.getByRole("button", { name: /^Try/ }).click();
+      await page.getByRole("status").getByText(words).waitFor();
+    };
+    await page.getByLabel("Event types").fill("order.paid");
+    await says("2 of the last 3 messages");
+    await page.getByLabel("Channels").fill("web");
+    await says("1 of the last 3 messages");
+    await page.getByLabel("Channels").fill("a/b");
+    await says(/The channel "a\/b" may hold only letters/);
+    const endpoint = () => api("GET", `/api/v1/app/${uid}/endpoint/${well.id}`);
+    assert.deepEqual([(await endpoint()).eventTypes, (await endpoint()).channels], [null, null], "nothing was saved");
+    await page.goto(`${at}/endpoints/${well.id}`);
+    await page.getByText("Change", { exact: true }).click();
+    await page.getByLabel("Event types").fill("order.paid");
+    await page.getByLabel("Channels").fill("web, shop");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.waitForURL(`${at}/endpoints/${well.id}`);
+    assert.deepEqual([(await endpoint()).eventTypes, (await endpoint()).channels], [["order.paid"], ["web", "shop"]]);
+    await page.getByText("Change", { exact: true }).click();
+    await page.getByLabel("URL").fill("http://169.254.169.254/");
+    await page.getByLabel("Description").fill("typed");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("alert").getByText("url must lead to a public address").waitFor();
+    assert.equal(await page.getByLabel("Description").inputValue(), "typed");
+    await page.context().close();
+  });
+
+  test(`an endpoint's own headers are set and taken away, and their values never shown, ${how}`, async (t) => {
+    const uid = `heads-${javaScriptEnabled}`;
+    const { well, at } = await shop(t, uid);
+    const headers = () => api("GET", `/api/v1/app/${uid}/endpoint/${well.id}/headers`);
+    const page = await operator({ javaScriptEnabled });
+    await page.goto(`${at}/endpoints/${well.id}`);
+    await page.getByText("Headers of its own (0)").click();
+    await page.getByLabel("Name", { exact: true }).fill("X-Team");
+    await page.getByLabel("Value", { exact: true }).fill("hush");
+    await page.getByRole("button", { name: "Set it" }).click();
+    await page.getByText("Headers of its own (1)").click();
+    assert.deepEqual((await headers()).headers, { "X-Team": "hush" });
+    assert.doesNotMatch(await page.content(), /hush/);
+    await page.getByRole("button", { name: "Remove X-Team" }).click();
+    await page.getByText("Headers of its own (0)").waitFor();
+    assert.deepEqual((await headers()).headers, {});
+    await page.context().close();
+  });
+
+  test(`a secret is rotated with the overlap that was chosen, and what is left of the older one is told, ${how}`, async (t) => {
+    const { well, at } = await shop(t, `turns-${javaScriptEnabled}`);
+    const page = await operator({ javaScriptEnabled });
+    await page.goto(`${at}/endpoints/${well.id}`);
+    await page.getByText("Secret", { exact: true }).click();
+    await page.getByLabel("The present one signs along for").selectOption("72");
+    await page.getByRole("button", { name: "Rotate" }).click();
+    await page.getByText("Secret", { exact: true }).click();
+    assert.match(await page.locator("[data-until]").textContent(), /^(3 d 0 h|2 d 23 h)$/);
+    await page.getByLabel("The present one signs along for").selectOption("0");
+    await page.getByRole("button", { name: "Rotate" }).click();
+    await page.getByText("Secret", { exact: true }).click();
+    assert.equal(await page.locator("[data-until]").count(), 0);
+    await page.context().close();
+  });
+
+  test(`what failed at an endpoint is counted before it is sent again, ${how}`, async (t) => {
+    const uid = `back-${javaScriptEnabled}`;
+    const { unwell, failing, send, at } = await shop(t, uid);
+    for (let n = 0; n < 3; n++) await send("order.paid", { n });
+    await failing.got(9);
+    const page = await operator({ javaScriptEnabled });
+    await page.goto(`${at}/endpoints/${unwell.id}`);
+    await saysRecoverable(page);
+    await page.getByRole("button", { name: "Count it first" }).click();
+    await page.getByText("3 deliveries").waitFor();
+    await page.getByLabel("Of the last").selectOption("8");
+    if (!javaScriptEnabled) await page.getByRole("button", { name: "Count", exact: true }).click();
+    await page.waitForURL((url) => url.searchParams.get("hours") === "8");
+    await page.getByRole("button", { name: "Recover" }).click();
+    await page.waitForURL("**/ui/jobs/qtask_*");
+    await failing.got(12);
+    await page.context().close();
+  });
+}
+
+test("what verifies a request is shown with the endpoint's secret, and tells a genuine one from a forged one", async (t) => {
+  const { failing, send, unwell, at } = await shop(t, "genuine");
+  await send("order.paid", { note: "Zoë" });
+  const [{ headers, body }] = await failing.got(1);
+  const page = await operator();
+  await page.goto(`${at}/endpoints/${unwell.id}`);
+  await page.getByText("Secret", { exact: true }).click();
+  assert.equal(await page.locator(".snippet").count(), 0);
+  await page.getByRole("button", { name: "Show it" }).click();
+  const text = async (language) => page.locator(".snippet").filter({ has: page.locator("summary", { hasText: language }) }).locator("pre").textContent();
+  const dir = mkdtempSync(join(tmpdir(), "posthaste-snippets-"));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const forged = { ...headers, "webhook-id": "msg_forged" };
+
+  writeFileSync(join(dir, "verify.mjs"), await text("Node"));
+  const { isGenuine } = await import(join(dir, "verify.mjs"));
+  assert.deepEqual([isGenuine(headers, body), isGenuine(forged, body), isGenuine(headers, Buffer.from("{}"))], [true, false, false]);
+
+  writeFileSync(join(dir, "body"), body);
+  const run = (command, args, env) => spawnSync(command, args, { cwd: dir, env: { ...process.env, ...env } }).stdout.toString().trim();
+  writeFileSync(join(dir, "verify.sh"), await text("Shell"));
+  const env = ({ "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature }) => ({ id, timestamp, signature });
+  assert.deepEqual([run("sh", ["verify.sh"], env(headers)), run("sh", ["verify.sh"], env(forged))], ["genuine", "forged"]);
+
+  writeFileSync(join(dir, "verify.py"), `${await text("Python")}\nimport json, sys\nprint([is_genuine(json.loads(one), open("body", "rb").read()) for one in sys.argv[1:]])\n`);
+  assert.equal(run("python3", ["verify.py", JSON.stringify(headers), JSON.stringify(forged)]), "[True, False]");
+  await page.context().close();
+});
+
+test("an endpoint's page has no serious finding with all of it open, in either theme, at 380 pixels and at 1200", async (t) => {
+  const { unwell, failing, send, at } = await shop(t, "all-open");
+  await send("order.paid");
+  await failing.got(3);
+  for (const [colorScheme, width] of [["light", 1200], ["dark", 380]]) {
+    const page = await operator({ colorScheme, viewport: { width, height: 800 } });
+    await page.goto(`${at}/endpoints/${unwell.id}`);
+    await page.getByText("Secret", { exact: true }).click();
+    await page.getByRole("button", { name: "Show it" }).click();
+    await page.locator(".secret").waitFor();
+    await page.evaluate(() => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+    await page.getByLabel("Event types").fill("order.paid");
+    await page.getByText("1 of the last 1 messages").waitFor();
+    await isFineForAll(page);
+    await page.goto(`${at}/endpoints/${unwell.id}/recover?hours=8`);
+    await isFineForAll(page);
+    await page.goto(`${at}/endpoints/${unwell.id}?status=failed`);
+    await isFineForAll(page);
     await page.context().close();
   }
 });

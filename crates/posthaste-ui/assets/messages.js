@@ -18,3 +18,20 @@ function watch() {
 }
 watch();
 document.addEventListener("htmx:afterSwap", watch);
+
+// What runs out is counted down, in the two largest parts of what is left.
+function left(secs) {
+  const [days, hours, mins] = [Math.floor(secs / 86400), Math.floor(secs / 3600) % 24, Math.floor(secs / 60) % 60];
+  if (days) return `${days} d ${hours} h`;
+  if (hours) return `${hours} h ${mins} min`;
+  return mins ? `${mins} min ${secs % 60} s` : `${secs} s`;
+}
+const running = document.querySelectorAll("[data-until]");
+if (running.length) {
+  setInterval(() => {
+    for (const one of running) {
+      const secs = Math.round((Date.parse(one.dataset.until) - Date.now()) / 1000);
+      one.textContent = secs > 0 ? left(secs) : "no time more";
+    }
+  }, 1000);
+}

@@ -19,6 +19,7 @@ mod payload;
 mod reference;
 mod session;
 mod simulator;
+mod snippets;
 mod stats;
 mod timing;
 mod words;
@@ -30,6 +31,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use posthaste_core::dice::Dice;
+use posthaste_core::retry::RetrySchedule;
 use posthaste_core::source::Source;
 use posthaste_core::time::Clock;
 use posthaste_signature::provider::Settings;
@@ -37,8 +39,9 @@ use posthaste_store::{Directory, History, Queue, Sources};
 
 use crate::page::Templates;
 use crate::pages::{
-    app, apps, attempt, bin, bin_settings, bins, edit, endpoint, endpoints, event_types, jobs, live, login,
-    message, messages, overview, portal, resend, setup, source, source_new, source_settings, sources, tokens,
+    app, apps, attempt, bin, bin_settings, bins, edit, endpoint, endpoint_recover, endpoint_trial, endpoints,
+    event_types, jobs, live, login, message, messages, overview, portal, resend, setup, source, source_new,
+    source_settings, sources, tokens,
 };
 use crate::reference::Operation;
 
@@ -58,6 +61,8 @@ pub struct UiState {
     pub settings_of: fn(&Source) -> Settings,
     /// The OpenAPI document, as JSON.
     pub openapi: fn() -> String,
+    /// When a delivery that fails is tried again.
+    pub retry_schedule: RetrySchedule,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Sessions and ids.
@@ -132,6 +137,9 @@ fn of_an_app() -> Router<Shared> {
     Router::new()
         .merge(attempt::routes())
         .merge(edit::routes())
+        .merge(endpoint::routes())
+        .merge(endpoint_recover::routes())
+        .merge(endpoint_trial::routes())
         .merge(message::routes())
         .merge(resend::routes())
         .merge(bin::of_an_app())
@@ -139,12 +147,6 @@ fn of_an_app() -> Router<Shared> {
         .route("/apps/{app}", get(app::page))
         .route("/apps/{app}/endpoints", post(app::create_endpoint))
         .route("/apps/{app}/messages/send", post(app::send))
-        .route("/apps/{app}/endpoints/{endpoint}", get(endpoint::page))
-        .route("/apps/{app}/endpoints/{endpoint}/change", post(endpoint::change))
-        .route("/apps/{app}/endpoints/{endpoint}/secret", post(endpoint::secret))
-        .route("/apps/{app}/endpoints/{endpoint}/rotate", post(endpoint::rotate))
-        .route("/apps/{app}/endpoints/{endpoint}/test", post(endpoint::test))
-        .route("/apps/{app}/endpoints/{endpoint}/recover", post(endpoint::recover))
         .route("/apps/{app}/messages", get(messages::page))
         .route("/apps/{app}/live", get(live::watch))
 }

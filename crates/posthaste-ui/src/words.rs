@@ -40,6 +40,18 @@ pub(crate) fn span(time: Duration) -> String {
     }
 }
 
+/// What is left of a time, in its two largest parts: `23 h 12 min`. The script that counts it down says it alike.
+pub(crate) fn left(time: Duration) -> String {
+    let secs = time.as_secs();
+    let (days, hours, mins) = (secs / 86_400, secs / 3_600 % 24, secs / 60 % 60);
+    match (days, hours, mins) {
+        (0, 0, 0) => format!("{secs} s"),
+        (0, 0, mins) => format!("{mins} min {} s", secs % 60),
+        (0, hours, mins) => format!("{hours} h {mins} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
 /// `999 bytes`, `1.8 kB`.
 pub(crate) fn size(bytes: usize) -> String {
     let bytes = bytes as f64;
@@ -131,6 +143,12 @@ mod tests {
         assert_eq!(words(now.later(Duration::from_secs(252))), "in 4 min");
         assert_eq!(words(now.earlier(Duration::from_hours(50))), "2 d ago");
         assert_eq!(moment(Timestamp::EPOCH, now).exact, "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn what_is_left_is_told_in_its_two_largest_parts() {
+        let told = [5, 65, 83_520, 90_000].map(|secs| left(Duration::from_secs(secs)));
+        assert_eq!(told, ["5 s", "1 min 5 s", "23 h 12 min", "1 d 1 h"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use posthaste_core::attempt::Outcome;
 use posthaste_core::dice::roll;
+use posthaste_core::retry::RetrySchedule;
 use posthaste_core::role::Role;
 use posthaste_core::target::TargetPolicy;
 use posthaste_engine::client::{Client, ClientSettings, Outbound, Resolver, SystemResolver};
@@ -237,12 +238,13 @@ impl Server {
         let tls = self.tls.take().map(|tls| tls.start(&mut registry)).transpose()?;
         let has_pages = self.settings.roles.has(Role::Api);
         let frame_ancestors = std::mem::take(&mut self.settings.portal_frame_origins);
+        let retry_schedule = self.settings.retry_schedule.clone();
         let leaving = Arc::clone(&ready);
         let (listener, state) = self.api(resolver, registry, ready, listeners)?;
         let public_url = state.settings.public_url.clone();
         let mut router = posthaste_http::router(state);
         if has_pages {
-            let pages = pages(&store, router.clone(), public_url, leaving, frame_ancestors);
+            let pages = pages(&store, router.clone(), public_url, leaving, (frame_ancestors, retry_schedule));
             router = posthaste_http::with_pages(router, pages);
         }
         posthaste_http::serve::serve(listener, router, ListenerLimits::default(), tls, stop).await;
@@ -336,7 +338,7 @@ fn pages(
     api: Router,
     public_url: String,
     ready: Arc<AtomicBool>,
-    frame_ancestors: Vec<String>,
+    (frame_ancestors, retry_schedule): (Vec<String>, RetrySchedule),
 ) -> Router {
     posthaste_ui::router(UiState {
         directory: store.clone(),
@@ -346,6 +348,7 @@ fn pages(
         settings_of: posthaste_http::settings_of,
         openapi: posthaste_http::openapi,
         api,
+        retry_schedule,
         clock: Arc::new(SystemTimer),
         dice: Arc::new(SystemDice),
         public_url,

@@ -24,7 +24,7 @@ use crate::session::Visitor;
 use crate::words::{grouped, span};
 
 /// Messages a second, if nobody says otherwise: a receiver that was down is not run down again.
-const RATE_USUAL: u32 = 20;
+pub(crate) const RATE_USUAL: u32 = 20;
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new().route("/apps/{app}/messages/resend", get(page).post(start))
