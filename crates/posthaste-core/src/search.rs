@@ -92,8 +92,8 @@ fn written(value: &Value) -> String {
 }
 
 /// Whether a test is passed at a place. A list on the way stands for each of its items, or for the one that is numbered.
-fn at(text: &str, path: &[String], test: &dyn Fn(&Value) -> bool) -> bool {
-    serde_json::from_str::<Value>(text).is_ok_and(|value| below(&value, path, test))
+fn at(json: &str, path: &[String], test: &dyn Fn(&Value) -> bool) -> bool {
+    serde_json::from_str::<Value>(json).is_ok_and(|value| below(&value, path, test))
 }
 
 fn below(value: &Value, path: &[String], test: &dyn Fn(&Value) -> bool) -> bool {

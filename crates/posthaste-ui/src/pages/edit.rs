@@ -8,6 +8,7 @@ use axum::routing::get;
 use minijinja::context;
 use posthaste_core::app::Reference;
 use posthaste_core::message::Message;
+use posthaste_core::name::{Channel, Tag};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -51,8 +52,8 @@ impl Edited {
         Ok(Self {
             event_type: message.event_type.as_str().to_owned(),
             payload: crate::payload::shown(body).text,
-            channels: joined(message.channels.iter().map(|name| name.as_str()).collect()),
-            tags: joined(message.tags.iter().map(|name| name.as_str()).collect()),
+            channels: joined(message.channels.iter().map(Channel::as_str).collect()),
+            tags: joined(message.tags.iter().map(Tag::as_str).collect()),
         })
     }
 

@@ -9,12 +9,14 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use minijinja::context;
+use posthaste_core::advice::advice;
 use posthaste_core::app::Reference;
 use posthaste_core::endpoint::Endpoint;
 use posthaste_core::fanout::wants;
 use posthaste_core::id::EndpointId;
 use posthaste_core::limits::PAGE_ROWS_MAX;
 use posthaste_core::message::Message;
+use posthaste_core::name::{Channel, Tag};
 use posthaste_core::request::printed;
 use posthaste_core::time::Timestamp;
 use posthaste_store::directory::Owner;
@@ -71,7 +73,9 @@ pub(crate) fn row(row: &AttemptRow, now: Timestamp) -> Try {
         took: span(attempt.timing.total),
         state: words::attempt(attempt),
         detail: match &attempt.outcome {
-            Outcome::Replied(_) => String::new(),
+            Outcome::Replied(_) => {
+                advice(&attempt.outcome).map_or_else(String::new, |told| told.means.to_owned())
+            }
             Outcome::Failed(failure) => failure.detail.clone(),
         },
         by_hand: attempt.trigger == Trigger::Manual,
@@ -151,7 +155,7 @@ pub(crate) async fn page(
     let is_json = body.as_ref().is_some_and(|body| body.kind == "JSON");
     let context = context! {
         frame => Frame::of(&visitor), app => head, message => messages::row(&message, now), body, came_as, lanes,
-        channels => names(message.channels.iter().map(|name| name.as_str()).collect()), curl,
+        channels => names(message.channels.iter().map(Channel::as_str).collect()), curl,
         deliver_at => message.deliver_at.map(|at| moment(at, now)), can_edit => is_json && message.origin.is_none(),
         owed_count => owed.rows.iter().filter(|one| !one.endpoint.disabled).count(),
         all_tries_shown => tries.done, all_endpoints_shown => owed.done && endpoints.done,
@@ -215,8 +219,8 @@ fn curl(state: &Shared, app: &str, message: &Message) -> Option<String> {
     let list = |names: Vec<&str>| if names.is_empty() { Value::Null } else { names.into() };
     let made = json!({
         "eventType": message.event_type.as_str(),
-        "channels": list(message.channels.iter().map(|name| name.as_str()).collect()),
-        "tags": list(message.tags.iter().map(|name| name.as_str()).collect()),
+        "channels": list(message.channels.iter().map(Channel::as_str).collect()),
+        "tags": list(message.tags.iter().map(Tag::as_str).collect()),
     });
     let fields = made.as_object()?.iter().filter(|(_, value)| !value.is_null());
     let fields: String = fields.map(|(name, value)| format!("\"{name}\":{value},")).collect();

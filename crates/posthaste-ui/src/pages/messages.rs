@@ -58,20 +58,19 @@ pub(crate) fn row(message: &Message, now: Timestamp) -> Row {
 
 /// `2 delivered`, `failed`: the count where there are several.
 fn standing(stats: EndpointStats) -> Vec<Shown> {
-    let kinds: [(u64, &str, fn(String) -> Shown); 4] = [
-        (stats.fail, "failed", Shown::bad),
-        (stats.pending, "waiting", Shown::busy),
-        (stats.sending, "sending", Shown::busy),
-        (stats.success, "delivered", Shown::good),
-    ];
     if stats.total() == 0 {
         return vec![Shown::quiet("to nobody")];
     }
     let words = |count, word: &str| {
         if stats.total() == 1 { word.to_owned() } else { format!("{count} {word}") }
     };
-    let there = kinds.into_iter().filter(|(count, ..)| *count > 0);
-    there.map(|(count, word, look)| look(words(count, word))).collect()
+    let kinds = [
+        (stats.fail, Shown::bad(words(stats.fail, "failed"))),
+        (stats.pending, Shown::busy(words(stats.pending, "waiting"))),
+        (stats.sending, Shown::busy(words(stats.sending, "sending"))),
+        (stats.success, Shown::good(words(stats.success, "delivered"))),
+    ];
+    kinds.into_iter().filter(|(count, _)| *count > 0).map(|(_, shown)| shown).collect()
 }
 
 /// The messages of an app that are asked for.

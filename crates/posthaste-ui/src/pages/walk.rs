@@ -65,7 +65,7 @@ pub(crate) async fn walk_on<K: Kind, L: List<K>>(
     let start = place.request::<K>(Order::Descending)?.cursor;
     let backwards = matches!(start, Cursor::Before(_));
     let (mut cursor, mut found) = (start.clone(), Vec::new());
-    let (mut looked_count, mut bytes, mut last) = (0, 0, None);
+    let (mut looked_count, mut bytes, mut furthest) = (0, 0, None);
     let more = 'looking: loop {
         let request = PageRequest { cursor, order: Order::Descending, limit: list.step() };
         let Page { mut rows, done } = list.read(request).await?;
@@ -75,24 +75,25 @@ pub(crate) async fn walk_on<K: Kind, L: List<K>>(
         let keys: Vec<_> = rows.iter().map(L::key).collect();
         for (index, judged) in list.judge(rows).await?.into_iter().enumerate() {
             let (id, weight) = keys[index];
-            (last, looked_count, bytes) = (Some(id), looked_count + 1, bytes + weight);
+            (furthest, looked_count, bytes) = (Some(id), looked_count + 1, bytes + weight);
             found.extend(judged.map(|row| (id, row)));
             if found.len() == rows_max {
                 break 'looking index + 1 < keys.len() || !done;
             }
         }
-        let Some(last) = last.filter(|_| !done) else { break false };
+        let Some(seen) = furthest.filter(|_| !done) else { break false };
         if looked_count >= LOOKED_ROWS_MAX || bytes >= LOOKED_BYTES_MAX {
             break true;
         }
-        cursor = if backwards { Cursor::Before(last) } else { Cursor::After(last) };
+        cursor = if backwards { Cursor::Before(seen) } else { Cursor::After(seen) };
     };
     let now = state.clock.now();
     let is_cut = more && found.len() < rows_max;
-    let looked = last
-        .filter(|_| is_cut)
-        .map(|last| Looked { count: grouped(looked_count as u64), back_to: moment(last.made_at(), now) });
-    let ends = (found.first().map(|(id, _)| *id), last.filter(|_| more));
+    let looked = furthest.filter(|_| is_cut).map(|furthest| Looked {
+        count: grouped(looked_count as u64),
+        back_to: moment(furthest.made_at(), now),
+    });
+    let ends = (found.first().map(|(id, _)| *id), furthest.filter(|_| more));
     let turns = turns(&start, ends);
     let mut rows: Vec<_> = found.into_iter().map(|(_, row)| row).collect();
     if backwards {
