@@ -17,6 +17,7 @@ pub mod delivery;
 pub mod dice;
 pub mod endpoint;
 pub mod event_type;
+pub mod example;
 pub mod fanout;
 pub mod health;
 pub mod id;

@@ -1,5 +1,6 @@
 //! What an operator allows though it is not public: a network, or one host by its exact name.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -34,6 +35,16 @@ impl FromStr for Allow {
             return Ok(Self::Host(name));
         }
         Err(AllowError(text.to_owned()))
+    }
+}
+
+/// As it is read.
+impl fmt::Display for Allow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => network.fmt(f),
+            Self::Host(name) => f.write_str(name),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-use super::{app, example, received};
+use super::{app, received};
 use crate::Shared;
 use crate::error::{Answer, ApiError, json_of};
 use crate::extract::auth::Caller;
@@ -297,7 +297,7 @@ pub(crate) async fn send_example(
         Err(error) => return Err(error.into()),
     };
     let schemas = event_type.as_ref().and_then(|event_type| event_type.facts.schemas.as_ref());
-    let payload = example::of(schemas, usize::try_from(index).unwrap_or(0));
+    let payload = posthaste_core::example::of(schemas, usize::try_from(index).unwrap_or(0));
     let now = state.clock.now();
     let new = NewMessage {
         environment,

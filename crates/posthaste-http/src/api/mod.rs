@@ -4,7 +4,6 @@ pub(crate) mod app;
 pub(crate) mod attempt;
 pub(crate) mod endpoint;
 pub(crate) mod event_type;
-mod example;
 pub(crate) mod find;
 pub(crate) mod headers;
 pub(crate) mod ingest;

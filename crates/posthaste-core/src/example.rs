@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 const DEPTH_MAX: usize = 8;
 
 /// From the newest version of the schemas; without any, an object that says what it is.
-pub(super) fn of(schemas: Option<&Map<String, Value>>, index: usize) -> Value {
+pub fn of(schemas: Option<&Map<String, Value>>, index: usize) -> Value {
     let newest = schemas.and_then(|schemas| {
         schemas
             .iter()
