@@ -1,7 +1,7 @@
 //! Sessions, a customer's tokens, and what an environment's operators chose.
 
 use async_trait::async_trait;
-use posthaste_core::id::AppId;
+use posthaste_core::id::{AppId, TokenId};
 use posthaste_core::looks::Looks;
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
@@ -45,13 +45,23 @@ pub trait Access: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// The newest tokens and sessions of an app: so many at most.
+    /// The newest tokens and sessions of an app that still work: so many at most.
     async fn tokens_of_app(
         &self,
         environment: EnvironmentId,
         app: AppId,
+        now: Timestamp,
         limit: u16,
     ) -> Result<Vec<TokenRecord>, StoreError>;
+
+    /// Ends one token of an environment, and of an app if one is named; says whether there is such a one.
+    async fn end_token(
+        &self,
+        environment: EnvironmentId,
+        app: Option<AppId>,
+        id: TokenId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Ends all tokens and sessions of an app, at `at`; says how many still worked.
     async fn end_tokens_of_app(

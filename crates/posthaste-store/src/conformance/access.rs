@@ -54,11 +54,31 @@ pub async fn a_session_lasts_no_longer_than_what_it_was_made_with(world: World) 
     world.store.create_token(link, world.now()).await.unwrap();
     let by_link = session(&world, scope, Some(token), 12).await;
     let renewed = session(&world, scope, Some(by_link), 12).await;
-    let listed = world.store.tokens_of_app(world.environment, app, 10).await.unwrap();
+    let listed = world.store.tokens_of_app(world.environment, app, world.now(), 10).await.unwrap();
     assert_eq!(listed.iter().map(|one| one.is_session).collect::<Vec<_>>(), [true, true, false]);
     assert!(listed.iter().all(|one| one.expires_at == listed[2].expires_at), "{listed:?}");
     world.advance(HOUR);
     assert!(!works(&world, by_link).await && !works(&world, renewed).await);
+    assert_eq!(world.store.tokens_of_app(world.environment, app, world.now(), 10).await.unwrap(), []);
+}
+
+pub async fn one_token_ends_in_its_own_environment_and_app_only(world: World) {
+    let (app, other) = (world.app().await, world.app().await);
+    let foreign = world.store.environment("foreign", world.now()).await.unwrap().id;
+    let scope = Scope::App { app, read_only: false };
+    let (new, token) = new_token(&world, scope, None);
+    let (id, now) = (new.id, world.now());
+    world.store.create_token(new, now).await.unwrap();
+    let by_link = session(&world, scope, Some(token), 12).await;
+    for (environment, of) in [(foreign, None), (foreign, Some(app)), (world.environment, Some(other))] {
+        assert!(!world.store.end_token(environment, of, id, now).await.unwrap());
+    }
+    assert!(works(&world, token).await);
+    for of in [Some(app), None] {
+        assert!(world.store.end_token(world.environment, of, id, now).await.unwrap());
+    }
+    assert!(!works(&world, token).await && !works(&world, by_link).await);
+    assert_eq!(world.store.tokens_of_app(world.environment, app, now, 10).await.unwrap(), []);
 }
 
 pub async fn all_tokens_of_an_app_end_at_once_or_at_a_time_and_nobody_elses(world: World) {

@@ -1,7 +1,7 @@
 //! The port of sessions, a customer's tokens, and what operators chose.
 
 use async_trait::async_trait;
-use posthaste_core::id::AppId;
+use posthaste_core::id::{AppId, TokenId};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_core::token::{TokenHash, TokenRecord};
@@ -20,6 +20,8 @@ const END_LATER: &str = "UPDATE token SET expires_at = LEAST(expires_at, $3) WHE
      AND app = $2 AND revoked_at IS NULL AND coalesce(expires_at, $4 + 1) > $4";
 const END_NOW: &str = "UPDATE token SET revoked_at = $3 WHERE environment = $1 AND app = $2 \
      AND revoked_at IS NULL AND coalesce(expires_at, $4 + 1) > $4";
+const END_ONE: &str = "UPDATE token SET revoked_at = coalesce(revoked_at, $4) \
+     WHERE id = $2 AND environment = $1 AND ($3 IS NULL OR app = $3)";
 const END_SESSIONS: &str = "UPDATE token SET revoked_at = $2 WHERE environment = $1 AND app IS NULL \
      AND parent IS NOT NULL AND revoked_at IS NULL AND coalesce(expires_at, $2 + 1) > $2";
 const CHOOSE: &str = "INSERT INTO choice (environment, name, value) VALUES ($1, $2, $3) \
@@ -40,9 +42,24 @@ impl Access for PostgresStore {
         &self,
         environment: EnvironmentId,
         app: AppId,
+        now: Timestamp,
         limit: u16,
     ) -> Result<Vec<TokenRecord>, StoreError> {
-        tokens::of_app(&*self.pool.get().await?, environment, app, limit).await
+        tokens::of_app(&*self.pool.get().await?, environment, app, now, limit).await
+    }
+
+    async fn end_token(
+        &self,
+        environment: EnvironmentId,
+        app: Option<AppId>,
+        id: TokenId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let app = app.as_ref().map(bytes);
+        let now = now.as_micros();
+        let ended: Result<u64, StoreError> =
+            change!(self, |work| execute(work.client(), END_ONE, &[&environment.0, &bytes(&id), &app, &now]));
+        ended.map(|count| count == 1)
     }
 
     async fn end_tokens_of_app(

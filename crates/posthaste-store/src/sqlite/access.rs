@@ -1,7 +1,7 @@
 //! The port of sessions, a customer's tokens, and what operators chose.
 
 use async_trait::async_trait;
-use posthaste_core::id::AppId;
+use posthaste_core::id::{AppId, TokenId};
 use posthaste_core::tenant::EnvironmentId;
 use posthaste_core::time::Timestamp;
 use posthaste_core::token::{TokenHash, TokenRecord};
@@ -18,6 +18,8 @@ const END_LATER: &str = "UPDATE token SET expires_at = min(coalesce(expires_at, 
      WHERE environment = ?1 AND app = ?2 AND revoked_at IS NULL AND coalesce(expires_at, ?4 + 1) > ?4";
 const END_NOW: &str = "UPDATE token SET revoked_at = ?3 \
      WHERE environment = ?1 AND app = ?2 AND revoked_at IS NULL AND coalesce(expires_at, ?4 + 1) > ?4";
+const END_ONE: &str = "UPDATE token SET revoked_at = coalesce(revoked_at, ?4) \
+     WHERE id = ?2 AND environment = ?1 AND (?3 IS NULL OR app = ?3)";
 const END_SESSIONS: &str = "UPDATE token SET revoked_at = ?2 WHERE environment = ?1 AND app IS NULL \
      AND parent IS NOT NULL AND revoked_at IS NULL AND coalesce(expires_at, ?2 + 1) > ?2";
 
@@ -36,9 +38,26 @@ impl Access for SqliteStore {
         &self,
         environment: EnvironmentId,
         app: AppId,
+        now: Timestamp,
         limit: u16,
     ) -> Result<Vec<TokenRecord>, StoreError> {
-        self.reader.list(move |conn| tokens::of_app(conn, environment, app, limit)).await
+        self.reader.list(move |conn| tokens::of_app(conn, environment, app, now, limit)).await
+    }
+
+    async fn end_token(
+        &self,
+        environment: EnvironmentId,
+        app: Option<AppId>,
+        id: TokenId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.writer
+            .run(move |work| {
+                let app = app.map(|app| *app.as_bytes());
+                let values = params![environment.0, id.as_bytes(), app, now.as_micros()];
+                Ok(work.conn.prepare_cached(END_ONE)?.execute(values)? == 1)
+            })
+            .await
     }
 
     async fn end_tokens_of_app(

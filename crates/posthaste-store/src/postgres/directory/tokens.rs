@@ -90,14 +90,21 @@ fn record(row: &Row) -> Result<TokenRecord, StoreError> {
     })
 }
 
+/// What still works at `$4`: what a session stands for ends it too.
+const LIVING: &str = "AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $4) AND NOT EXISTS ( \
+     SELECT 1 FROM token p WHERE p.hash = t.parent AND (p.revoked_at IS NOT NULL OR p.expires_at <= $4))";
+
 pub(in super::super) async fn of_app(
     client: &Client,
     environment: EnvironmentId,
     app: AppId,
+    now: Timestamp,
     limit: u16,
 ) -> Result<Vec<TokenRecord>, StoreError> {
-    let sql = format!("{RECORD} WHERE t.app = $1 AND t.environment = $2 ORDER BY t.id DESC LIMIT $3");
-    let found = query(client, &sql, &[&bytes(&app), &environment.0, &i64::from(limit)]).await?;
+    let sql =
+        format!("{RECORD} WHERE t.app = $1 AND t.environment = $2 {LIVING} ORDER BY t.id DESC LIMIT $3");
+    let found =
+        query(client, &sql, &[&bytes(&app), &environment.0, &i64::from(limit), &now.as_micros()]).await?;
     found.iter().map(record).collect()
 }
 

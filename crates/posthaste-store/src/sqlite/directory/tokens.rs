@@ -83,15 +83,22 @@ fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<TokenRecord> {
     })
 }
 
+/// What still works at `?4`: what a session stands for ends it too.
+const LIVING: &str = "AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?4) AND NOT EXISTS ( \
+     SELECT 1 FROM token p WHERE p.hash = t.parent AND (p.revoked_at IS NOT NULL OR p.expires_at <= ?4))";
+
 pub(in super::super) fn of_app(
     conn: &Connection,
     environment: EnvironmentId,
     app: AppId,
+    now: Timestamp,
     limit: u16,
 ) -> Result<Vec<TokenRecord>, StoreError> {
-    let sql = format!("{RECORD} WHERE t.app = ?1 AND t.environment = ?2 ORDER BY t.id DESC LIMIT ?3");
+    let sql =
+        format!("{RECORD} WHERE t.app = ?1 AND t.environment = ?2 {LIVING} ORDER BY t.id DESC LIMIT ?3");
     let mut statement = conn.prepare_cached(&sql)?;
-    let found = statement.query_map(params![app.as_bytes(), environment.0, limit], record)?;
+    let found =
+        statement.query_map(params![app.as_bytes(), environment.0, limit, now.as_micros()], record)?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
