@@ -15,27 +15,29 @@ const FILES: &[(&str, &str, &str)] = &[
             include_str!("../assets/overview.css"),
             include_str!("../assets/messages.css"),
             include_str!("../assets/tools.css"),
+            include_str!("../assets/guard.css"),
         ),
     ),
     ("page.js", "text/javascript; charset=utf-8", include_str!("../assets/page.js")),
     ("messages.js", "text/javascript; charset=utf-8", include_str!("../assets/messages.js")),
     ("overview.js", "text/javascript; charset=utf-8", include_str!("../assets/overview.js")),
+    ("guard.js", "text/javascript; charset=utf-8", include_str!("../assets/guard.js")),
     // https://htmx.org, 2.0.11, as npm has it; 0BSD.
     ("htmx.min.js", "text/javascript; charset=utf-8", include_str!("../assets/htmx.min.js")),
     ("mark.svg", "image/svg+xml", include_str!("../assets/mark.svg")),
 ];
 
 /// FNV-1a, 64 bits: tells one version of a file from another.
-fn mark(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+pub(crate) fn mark(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
 /// Where a file is: its name changes with it.
 pub(crate) fn path(file: &str) -> String {
     let found = FILES.iter().find(|(name, ..)| *name == file);
-    let mark = found.map_or(0, |(.., text)| mark(text));
+    let mark = found.map_or(0, |(.., text)| mark(text.as_bytes()));
     format!("/assets/{mark:016x}-{file}")
 }
 

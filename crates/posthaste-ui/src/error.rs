@@ -1,5 +1,7 @@
 //! What a page says instead of itself.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -17,6 +19,8 @@ pub(crate) enum UiError {
     Ended,
     /// A form of another site.
     Foreign,
+    /// Too many tokens that were none: how long to wait.
+    TooMany(Duration),
     /// They may look and not touch.
     Forbidden,
     /// It is not there, or another tenant's.
@@ -51,6 +55,11 @@ impl From<ChangeError> for UiError {
     }
 }
 
+/// Whole seconds, none too few.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
 impl UiError {
     fn said(&self) -> (StatusCode, &'static str, String) {
         match self {
@@ -63,6 +72,14 @@ impl UiError {
                 StatusCode::FORBIDDEN,
                 "This form is not one of ours",
                 "It was sent by another site. Nothing was changed.".to_owned(),
+            ),
+            Self::TooMany(wait) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many tries",
+                format!(
+                    "Too many wrong tokens or passwords came from your address: try again in {} s.",
+                    seconds(*wait)
+                ),
             ),
             Self::Forbidden => (
                 StatusCode::FORBIDDEN,
@@ -103,8 +120,13 @@ impl IntoResponse for UiError {
         }
         let (status, title, detail) = self.said();
         let mut response = status.into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, 2.into());
+        let wait = match &self {
+            Self::Unavailable => Some(2),
+            Self::TooMany(wait) => Some(seconds(*wait)),
+            _ => None,
+        };
+        if let Some(wait) = wait {
+            response.headers_mut().insert(RETRY_AFTER, wait.into());
         }
         response.extensions_mut().insert(Said { title, detail });
         response

@@ -17,10 +17,13 @@ mod page;
 mod pages;
 mod payload;
 mod reference;
+mod refused;
+mod schema_tree;
 mod session;
 mod simulator;
 mod snippets;
 mod stats;
+mod stranger;
 mod timing;
 mod words;
 
@@ -33,22 +36,30 @@ use axum::routing::{get, post};
 use posthaste_core::dice::Dice;
 use posthaste_core::retry::RetrySchedule;
 use posthaste_core::source::Source;
+use posthaste_core::target::TargetPolicy;
 use posthaste_core::time::Clock;
 use posthaste_signature::provider::Settings;
-use posthaste_store::{Directory, History, Queue, Sources};
+use posthaste_store::{Access, Directory, History, Queue, Sources};
 
 use crate::page::Templates;
+pub use crate::pages::settings_server::Configured;
 use crate::pages::{
-    app, apps, attempt, bin, bin_settings, bins, edit, endpoint, endpoint_recover, endpoint_trial, endpoints,
-    event_types, jobs, live, login, message, messages, overview, portal, resend, setup, source, source_new,
+    access, app, apps, attempt, bin, bin_settings, bins, catalogue, edit, endpoint, endpoint_recover,
+    endpoint_trial, endpoints, event_types, jobs, live, login, message, messages, overview, portal,
+    portal_logo, resend, settings, settings_network, settings_server, setup, source, source_new,
     source_settings, sources, tokens,
 };
 use crate::reference::Operation;
+pub use crate::stranger::Limits;
 
 /// What the pages work with.
 pub struct UiState {
     /// Who is there.
     pub directory: Arc<dyn Directory>,
+    /// Sessions, and what operators chose.
+    pub access: Arc<dyn Access>,
+    /// How often whoever is nobody may try.
+    pub limits: Arc<dyn Limits>,
     /// What happened.
     pub history: Arc<dyn History>,
     /// Jobs.
@@ -63,6 +74,10 @@ pub struct UiState {
     pub openapi: fn() -> String,
     /// When a delivery that fails is tried again.
     pub retry_schedule: RetrySchedule,
+    /// What may be called.
+    pub policy: TargetPolicy,
+    /// What this server was started with, without its secrets.
+    pub configured: Vec<Configured>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Sessions and ids.
@@ -98,7 +113,7 @@ impl std::ops::Deref for Served {
     }
 }
 
-/// Every page. Paths begin with `/ui`, `/portal` or `/assets`; `/` leads to the first.
+/// Every page. Paths begin with `/ui`, `/portal`, `/events` or `/assets`; `/` leads to the first.
 pub fn router(state: UiState) -> Router {
     let shared = Arc::new(Served { state, templates: Templates::new(), operations: OnceLock::new() });
     Router::new()
@@ -124,6 +139,11 @@ pub fn router(state: UiState) -> Router {
         .merge(source_settings::routes())
         .merge(endpoints::routes())
         .merge(overview::routes())
+        .merge(access::routes())
+        .merge(catalogue::routes())
+        .merge(settings::routes())
+        .merge(settings_network::routes())
+        .merge(settings_server::routes())
         .nest("/ui", of_an_app())
         // A frame on another site has no cookies: there the session is a part of the path.
         .nest("/portal/s/{session}/{look}", of_an_app())
@@ -143,6 +163,7 @@ fn of_an_app() -> Router<Shared> {
         .merge(message::routes())
         .merge(resend::routes())
         .merge(bin::of_an_app())
+        .merge(portal_logo::routes())
         .route("/event-types", get(event_types::page))
         .route("/apps/{app}", get(app::page))
         .route("/apps/{app}/endpoints", post(app::create_endpoint))

@@ -3,19 +3,20 @@
 
 use std::fmt::Write as _;
 
-use crate::api::part;
 use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use posthaste_core::colour::Colour;
+use posthaste_core::looks::{Looks, is_address_of_picture, is_font};
 
-/// Letters of a font's name, and of an icon's address.
-const TEXT_LETTERS_MAX: usize = 200;
+use crate::api::part;
 
 /// What a link's query may ask for; what makes no sense is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Look {
     dark_mode: String,
-    primary_color: String,
+    light: Option<Colour>,
+    dark: Option<Colour>,
     font_family: String,
     icon: String,
 }
@@ -27,9 +28,14 @@ impl Look {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "darkMode" if matches!(&*value, "true" | "auto") => look.dark_mode = value.into_owned(),
-                "primaryColor" if is_colour(&value) => look.primary_color = value.into_owned(),
+                "primaryColor" => {
+                    (look.light, look.dark) =
+                        (Colour::parse(&value).or(look.light), Colour::parse(&value).or(look.dark));
+                }
+                "primaryColorLight" => look.light = Colour::parse(&value).or(look.light),
+                "primaryColorDark" => look.dark = Colour::parse(&value).or(look.dark),
                 "fontFamily" if is_font(&value) => look.font_family = value.into_owned(),
-                "icon" if is_image(&value) => look.icon = value.into_owned(),
+                "icon" if is_address_of_picture(&value) => look.icon = value.into_owned(),
                 _ => {}
             }
         }
@@ -55,13 +61,15 @@ impl Look {
 
     /// As one segment of a path; `-` if nothing is asked for.
     pub(crate) fn as_segment(&self) -> String {
+        let colour = |colour: Option<Colour>| colour.map(|colour| colour.to_string()).unwrap_or_default();
         let pairs = [
-            ("darkMode", &self.dark_mode),
-            ("primaryColor", &self.primary_color),
-            ("fontFamily", &self.font_family),
-            ("icon", &self.icon),
+            ("darkMode", self.dark_mode.clone()),
+            ("primaryColorLight", colour(self.light)),
+            ("primaryColorDark", colour(self.dark)),
+            ("fontFamily", self.font_family.clone()),
+            ("icon", self.icon.clone()),
         ];
-        let set = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        let set = pairs.iter().filter(|(_, value)| !value.is_empty());
         let query: Vec<_> = set.map(|(name, value)| format!("{name}={}", part(value))).collect();
         // Encoded once more: a slash of an address must not be one of the path.
         if query.is_empty() { "-".to_owned() } else { part(&query.join("&")) }
@@ -82,17 +90,35 @@ impl Look {
 
     /// From where the icon comes, for the policy of the pages that show it.
     pub(crate) fn icon_origin(&self) -> Option<&str> {
-        let end = self.icon.strip_prefix("https://")?.find('/')? + "https://".len();
-        Some(&self.icon[..end])
+        origin(&self.icon)
+    }
+
+    /// What a link does not ask for is as the environment looks.
+    #[must_use]
+    pub(crate) fn over(&self, looks: &Looks) -> Self {
+        let font = || looks.font.clone().unwrap_or_default();
+        Self {
+            light: self.light.or(looks.light),
+            dark: self.dark.or(looks.dark).or(self.light).or(looks.light),
+            font_family: if self.font_family.is_empty() { font() } else { self.font_family.clone() },
+            ..self.clone()
+        }
     }
 
     fn style(&self) -> String {
         let mut rules = String::new();
-        if !self.primary_color.is_empty() {
-            let colour = self.primary_color.trim_start_matches('#');
-            // Text stays legible in both themes whatever the colour is.
-            let link = format!("color-mix(in oklab, #{colour}, light-dark(#000, #fff) 35%)");
-            let _ = write!(rules, ":root{{--act:#{colour};--link:{link}}}");
+        let (light, dark) = (self.light.or(self.dark), self.dark.or(self.light));
+        if let (Some(light), Some(dark)) = (light, dark) {
+            let both = |light: Colour, dark: Colour| {
+                if light == dark { format!("#{light}") } else { format!("light-dark(#{light},#{dark})") }
+            };
+            let _ = write!(
+                rules,
+                ":root{{--act:{};--on-act:{};--link:{}}}",
+                both(light, dark),
+                both(light.ink(), dark.ink()),
+                both(light.legible_on(&grounds(LIGHT_GROUNDS)), dark.legible_on(&grounds(DARK_GROUNDS))),
+            );
         }
         if !self.font_family.is_empty() {
             let _ = write!(rules, "body{{font-family:{},system-ui,sans-serif}}", self.font_family);
@@ -101,25 +127,18 @@ impl Look {
     }
 }
 
-fn is_colour(text: &str) -> bool {
-    let digits = text.trim_start_matches('#');
-    matches!(digits.len(), 3 | 6) && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// What links stand on: the page, what is raised from it, and a row under the mouse.
+pub(crate) const LIGHT_GROUNDS: &[&str] = &["ffffff", "fbfbfa", "eceef1"];
+pub(crate) const DARK_GROUNDS: &[&str] = &["1c1f23", "15171a", "2a2e34"];
+
+/// Of an `https` address.
+pub(crate) fn origin(address: &str) -> Option<&str> {
+    let end = address.strip_prefix("https://")?.find('/')? + "https://".len();
+    Some(&address[..end])
 }
 
-fn is_font(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b" ,-'".contains(&byte);
-    (1..=TEXT_LETTERS_MAX).contains(&text.len())
-        && text.bytes().all(fits)
-        && text.matches('\'').count().is_multiple_of(2)
-}
-
-fn is_image(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&()*+=%".contains(&byte);
-    let host = text.strip_prefix("https://").and_then(|rest| rest.split_once('/')).map(|(host, _)| host);
-    let is_host = |host: &str| {
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte))
-    };
-    text.len() <= TEXT_LETTERS_MAX && host.is_some_and(is_host) && text.bytes().all(fits)
+pub(crate) fn grounds(texts: &[&str]) -> Vec<Colour> {
+    texts.iter().filter_map(|text| Colour::parse(text)).collect()
 }
 
 /// The style of a look: a file of its own, since pages have no style within.
@@ -163,7 +182,11 @@ mod tests {
             assert_eq!(Look::read(bad), Look::default(), "{bad}");
         }
         let look = Look::read("primaryColor=%2328bb93&fontFamily='Open Sans'");
-        assert!(look.style().starts_with(":root{--act:#28bb93;"), "{}", look.style());
+        assert!(
+            look.style().starts_with(":root{--act:#28bb93;--on-act:#000000;--link:light-dark("),
+            "{}",
+            look.style()
+        );
         assert!(
             look.style().ends_with("body{font-family:'Open Sans',system-ui,sans-serif}"),
             "{}",

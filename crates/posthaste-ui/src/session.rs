@@ -9,13 +9,16 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use posthaste_core::app::Reference;
 use posthaste_core::id::TokenId;
+use posthaste_core::looks::Looks;
 use posthaste_core::tenant::{EnvironmentId, Principal, Scope};
 use posthaste_core::token::{Token, TokenHash};
 use posthaste_store::directory::NewToken;
 
 use crate::Shared;
 use crate::error::{Answer, UiError};
+use crate::headers::Pictures;
 use crate::look::Look;
+use crate::stranger::Stranger;
 
 /// How long a login lasts.
 pub(crate) const SESSION_LIFE: Duration = Duration::from_hours(12);
@@ -29,7 +32,10 @@ pub(crate) struct Visitor {
     /// With what links to pages of an app begin.
     pub(crate) base: String,
     session: String,
+    /// As their link asks.
     pub(crate) look: Look,
+    /// As the environment looks; operators see us as we are.
+    pub(crate) looks: Looks,
 }
 
 impl Visitor {
@@ -108,9 +114,14 @@ impl FromRequestParts<Shared> for Visitor {
         if by_cookie && parts.method != Method::GET && !is_of_our_pages(&parts.headers) {
             return Err(UiError::Foreign);
         }
-        let found = state.directory.authenticate(TokenHash::of(&session), state.clock.now()).await?;
+        let found = Stranger::of(parts, state).shows(state, &session).await?;
         let principal = found.ok_or(if by_cookie { UiError::NoSession } else { UiError::Ended })?;
-        Ok(Self { principal, base, session, look })
+        let looks =
+            if by_cookie { Looks::default() } else { state.access.looks(principal.environment).await? };
+        if let Some(pictures) = parts.extensions.get::<Pictures>() {
+            pictures.allow(&looks);
+        }
+        Ok(Self { principal, base, session, look, looks })
     }
 }
 
@@ -136,12 +147,21 @@ pub(crate) fn is_of_our_pages(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Makes a session with the rights of a token; `None` if that is none.
-pub(crate) async fn begin(state: &Shared, token: &str) -> Answer<Option<(Token, Principal)>> {
+/// Makes a session with the rights of a token, which ends with it; `None` if that is none.
+pub(crate) async fn begin(
+    state: &Shared,
+    stranger: &Stranger,
+    token: &str,
+) -> Answer<Option<(Token, Principal)>> {
+    let token = token.trim();
+    let Some(principal) = stranger.shows(state, token).await? else { return Ok(None) };
+    let session = session_of(state, principal, Some(TokenHash::of(token))).await?;
+    Ok(Some((session, principal)))
+}
+
+/// Makes a session; without a token, one that stands for itself.
+pub(crate) async fn session_of(state: &Shared, principal: Principal, of: Option<TokenHash>) -> Answer<Token> {
     let now = state.clock.now();
-    let Some(principal) = state.directory.authenticate(TokenHash::of(token.trim()), now).await? else {
-        return Ok(None);
-    };
     let session = Token::fresh(&*state.dice);
     let new = NewToken {
         id: TokenId::fresh(now, &*state.dice),
@@ -151,8 +171,8 @@ pub(crate) async fn begin(state: &Shared, token: &str) -> Answer<Option<(Token, 
         hint: session.hint().to_owned(),
         expires_at: Some(now.later(SESSION_LIFE)),
     };
-    state.directory.create_token(new, now).await?;
-    Ok(Some((session, principal)))
+    state.access.create_session(new, of, now).await?;
+    Ok(session)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod doctor;
 mod judged;
 mod laptop;
 mod listen;
+mod pages;
 mod shutdown;
 mod staged;
 mod system;

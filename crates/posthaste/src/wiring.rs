@@ -8,17 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use posthaste_core::attempt::Outcome;
 use posthaste_core::dice::roll;
-use posthaste_core::retry::RetrySchedule;
 use posthaste_core::role::Role;
 use posthaste_core::target::TargetPolicy;
 use posthaste_engine::client::{Client, ClientSettings, Outbound, Resolver, SystemResolver};
 use posthaste_engine::metrics::EngineMetrics;
 use posthaste_engine::{Engine, EngineSettings, LaneLimits, Observer, Parts};
+use posthaste_http::Routed;
 use posthaste_http::metrics::HttpMetrics;
 use posthaste_http::serve::ListenerLimits;
 use posthaste_http::state::{ApiSettings, ApiState, Fetch, Lookup};
@@ -26,12 +25,12 @@ use posthaste_store::Store;
 use posthaste_store::postgres::{PostgresOptions, PostgresStore};
 use posthaste_store::sqlite::{SqliteOptions, SqliteStore};
 use posthaste_tunnel::listeners::Listeners;
-use posthaste_ui::UiState;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, Settings};
+use crate::pages::{self, Shown};
 use crate::system::{SystemDice, SystemTimer};
 use crate::tls::{self, Secured};
 
@@ -237,14 +236,18 @@ impl Server {
         };
         let tls = self.tls.take().map(|tls| tls.start(&mut registry)).transpose()?;
         let has_pages = self.settings.roles.has(Role::Api);
-        let frame_ancestors = std::mem::take(&mut self.settings.portal_frame_origins);
-        let retry_schedule = self.settings.retry_schedule.clone();
-        let leaving = Arc::clone(&ready);
+        let shown = Shown {
+            policy: self.policy.clone(),
+            configured: std::mem::take(&mut self.settings.configured),
+            frame_ancestors: std::mem::take(&mut self.settings.portal_frame_origins),
+            retry_schedule: self.settings.retry_schedule.clone(),
+            ready: Arc::clone(&ready),
+        };
         let (listener, state) = self.api(resolver, registry, ready, listeners)?;
         let public_url = state.settings.public_url.clone();
-        let mut router = posthaste_http::router(state);
+        let Routed { mut router, strangers, .. } = posthaste_http::routed(state);
         if has_pages {
-            let pages = pages(&store, router.clone(), public_url, leaving, (frame_ancestors, retry_schedule));
+            let pages = pages::router(&store, router.clone(), public_url, strangers, shown);
             router = posthaste_http::with_pages(router, pages);
         }
         posthaste_http::serve::serve(listener, router, ListenerLimits::default(), tls, stop).await;
@@ -331,30 +334,6 @@ impl Server {
         };
         Ok((listener, state))
     }
-}
-
-fn pages(
-    store: &Arc<dyn Store>,
-    api: Router,
-    public_url: String,
-    ready: Arc<AtomicBool>,
-    (frame_ancestors, retry_schedule): (Vec<String>, RetrySchedule),
-) -> Router {
-    posthaste_ui::router(UiState {
-        directory: store.clone(),
-        history: store.clone(),
-        queue: store.clone(),
-        sources: store.clone(),
-        settings_of: posthaste_http::settings_of,
-        openapi: posthaste_http::openapi,
-        api,
-        retry_schedule,
-        clock: Arc::new(SystemTimer),
-        dice: Arc::new(SystemDice),
-        public_url,
-        ready,
-        frame_ancestors,
-    })
 }
 
 /// A runtime with one worker a core.

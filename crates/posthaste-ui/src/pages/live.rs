@@ -63,6 +63,8 @@ pub(crate) async fn watch(
     headers: HeaderMap,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let (environment, app) = visitor.reads(&state, &app).await?;
+    // Whoever watches what is not there hears so, and not silence.
+    state.directory.app(environment, &app).await?;
     // What they were told last: the newest message, and how many there were by then.
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let (seen, new_count) = match last.and_then(|last| last.split_once(' ')) {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::Shared;
 use crate::error::{Answer, UiError};
 use crate::session::{COOKIE_NAME, SESSION_LIFE, Visitor, begin, is_of_our_pages};
+use crate::stranger::Stranger;
 
 pub(crate) async fn front(visitor: Answer<Visitor>) -> Answer<Redirect> {
     Ok(Redirect::to(&visitor?.home()))
@@ -30,12 +31,13 @@ pub(crate) struct Login {
 pub(crate) async fn enter(
     State(state): State<Shared>,
     headers: HeaderMap,
+    stranger: Stranger,
     Form(login): Form<Login>,
 ) -> Answer<Response> {
     if !is_of_our_pages(&headers) {
         return Err(UiError::Foreign);
     }
-    let problem = match begin(&state, &login.token).await? {
+    let problem = match begin(&state, &stranger, &login.token).await? {
         Some((session, principal)) if principal.scope == Scope::Environment => {
             return Ok(logged_in(&state, &session));
         }

@@ -1,5 +1,6 @@
 //! One file a page: what it reads, and what its template is given.
 
+pub(crate) mod access;
 pub(crate) mod answer_form;
 pub(crate) mod app;
 pub(crate) mod apps;
@@ -7,6 +8,7 @@ pub(crate) mod attempt;
 pub(crate) mod bin;
 pub(crate) mod bin_settings;
 pub(crate) mod bins;
+pub(crate) mod catalogue;
 pub(crate) mod edit;
 pub(crate) mod endpoint;
 pub(crate) mod endpoint_recover;
@@ -22,9 +24,13 @@ pub(crate) mod message;
 pub(crate) mod messages;
 pub(crate) mod overview;
 pub(crate) mod portal;
+pub(crate) mod portal_logo;
 pub(crate) mod providers;
 pub(crate) mod reference;
 pub(crate) mod resend;
+pub(crate) mod settings;
+pub(crate) mod settings_network;
+pub(crate) mod settings_server;
 pub(crate) mod setup;
 pub(crate) mod simulator;
 pub(crate) mod source;
@@ -62,6 +68,8 @@ pub(crate) struct Frame {
     theme: &'static str,
     look: String,
     icon: String,
+    /// What the portal is called.
+    name: String,
 }
 
 impl Frame {
@@ -73,8 +81,9 @@ impl Frame {
             may_write: visitor.may_write(),
             is_portal: visitor.is_by_link(),
             theme: if visitor.is_by_link() { visitor.look.theme() } else { "auto" },
-            look: visitor.look.as_segment(),
-            icon: visitor.look.icon().to_owned(),
+            look: visitor.look.over(&visitor.looks).as_segment(),
+            icon: portal_logo::address(visitor),
+            name: visitor.looks.name.clone().unwrap_or_default(),
         }
     }
 }

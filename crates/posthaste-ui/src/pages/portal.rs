@@ -12,6 +12,7 @@ use crate::api::part;
 use crate::error::{Answer, UiError};
 use crate::look::Look;
 use crate::session::begin;
+use crate::stranger::Stranger;
 
 pub(crate) async fn page(
     State(state): State<Shared>,
@@ -41,8 +42,12 @@ pub(crate) struct Link {
 }
 
 /// No matter from which site: whoever has the token has the session too.
-pub(crate) async fn enter(State(state): State<Shared>, Form(link): Form<Link>) -> Answer<Redirect> {
-    let (session, principal) = begin(&state, &link.token).await?.ok_or(UiError::Ended)?;
+pub(crate) async fn enter(
+    State(state): State<Shared>,
+    stranger: Stranger,
+    Form(link): Form<Link>,
+) -> Answer<Redirect> {
+    let (session, principal) = begin(&state, &stranger, &link.token).await?.ok_or(UiError::Ended)?;
     let Scope::App { app, .. } = principal.scope else { return Err(UiError::Forbidden) };
     // Written once as a segment, and read here from a form: encoded once less.
     let query = form_urlencoded::parse(link.look.as_bytes()).next().map(|(name, _)| name.into_owned());

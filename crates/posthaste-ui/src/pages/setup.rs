@@ -12,7 +12,8 @@ use serde::Deserialize;
 use super::login::logged_in;
 use crate::Shared;
 use crate::error::{Answer, UiError};
-use crate::session::{begin, is_of_our_pages};
+use crate::session::{is_of_our_pages, session_of};
+use crate::stranger::Stranger;
 
 /// A token that is good for this only by its short life.
 #[derive(Deserialize)]
@@ -27,16 +28,18 @@ pub(crate) async fn page(State(state): State<Shared>, Query(Code { code }): Quer
 pub(crate) async fn enter(
     State(state): State<Shared>,
     headers: HeaderMap,
+    stranger: Stranger,
     Form(Code { code }): Form<Code>,
 ) -> Answer<Response> {
     if !is_of_our_pages(&headers) {
         return Err(UiError::Foreign);
     }
-    let begun = begin(&state, &code).await?;
-    let Some((session, Scope::Environment)) = begun.map(|(session, principal)| (session, principal.scope))
-    else {
+    let Some(principal) = stranger.shows(&state, &code).await? else { return Err(UiError::Ended) };
+    if principal.scope != Scope::Environment {
         return Err(UiError::Ended);
-    };
+    }
+    // It stands for itself: the link is used up.
+    let session = session_of(&state, principal, None).await?;
     state.directory.revoke_token_by_hash(TokenHash::of(&code), state.clock.now()).await?;
     Ok(logged_in(&state, &session))
 }

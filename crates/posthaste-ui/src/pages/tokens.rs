@@ -32,6 +32,7 @@ struct Row {
 
 fn row(token: &TokenRecord, now: Timestamp) -> Row {
     let (reaches, app) = match token.scope {
+        Scope::Environment if token.is_session => ("everything, as a session".to_owned(), None),
         Scope::Environment => ("everything".to_owned(), None),
         Scope::App { app, read_only: true } => ("one application, to look at".to_owned(), Some(app)),
         Scope::App { app, read_only: false } => ("one application".to_owned(), Some(app)),
@@ -69,7 +70,7 @@ pub(crate) struct At {
     token: String,
 }
 
-/// By the port, since the API has no tokens: so that it is one of this environment is looked at here.
+/// By the port, since the API has no tokens.
 pub(crate) async fn revoke(
     State(state): State<Shared>,
     visitor: Visitor,
@@ -77,10 +78,6 @@ pub(crate) async fn revoke(
 ) -> Answer<Redirect> {
     let environment = visitor.environment()?;
     let asked = TokenId::parse(&token).ok_or(UiError::NotFound("token"))?;
-    let known = state.directory.tokens(Some(environment)).await?;
-    if !known.iter().any(|token| token.id == asked) {
-        return Err(UiError::NotFound("token"));
-    }
-    state.directory.revoke_token(asked, state.clock.now()).await?;
-    Ok(Redirect::to("/ui/tokens"))
+    let is_ended = state.access.end_token(environment, None, asked, state.clock.now()).await?;
+    if is_ended { Ok(Redirect::to("/ui/tokens")) } else { Err(UiError::NotFound("token")) }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<Tls>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+    /// All of them as text, without secrets, each with where it came from.
+    pub(crate) configured: Vec<[String; 3]>,
 }
 
 /// A setting that cannot be used: exit code 2.
@@ -236,6 +238,7 @@ impl Settings {
             token_rate: raw.parse("token-rate", value::rate)?,
             leave_notice: raw.parse("leave-notice", value::notice)?,
             tls: tls::check(raw)?,
+            configured: raw.rows(),
             log: raw.get("log").unwrap_or_default().to_owned(),
             log_format: raw.parse("log-format", value::log_format)?,
         })
