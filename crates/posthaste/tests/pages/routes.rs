@@ -1,0 +1,93 @@
+//! Every route of the pages, and whom it is for. A route that is added gets a line here, or a test fails.
+
+/// Whom a route is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// Anybody: there is nothing of a tenant's to see.
+    All,
+    /// Whoever is logged in as an operator, about the environment that they are logged in to.
+    Operator,
+    /// The same, and what it is about is named in the path.
+    Owner,
+    /// Whoever has a session of either kind, about their environment: the catalogue.
+    Visitor,
+    /// Operators, and customers by a link of that app.
+    Customer,
+    /// The same, unless the link is for looking only.
+    Writer,
+}
+
+use For::{All, Customer, Operator, Owner, Visitor, Writer};
+
+/// Method, path, whom it is for, and what its form or its query says.
+pub(crate) type Route = (&'static str, &'static str, For, &'static str);
+
+/// What is under `/ui`, `/portal` or open to all.
+pub(crate) const ROUTES: &[Route] = &[
+    ("GET", "/", Operator, ""),
+    ("GET", "/assets/{file}", All, ""),
+    ("GET", "/ui/login", All, ""),
+    ("POST", "/ui/login", All, "token=phk_wrong"),
+    ("GET", "/ui/setup", All, "code=phk_wrong"),
+    ("POST", "/ui/setup", All, "code=phk_wrong"),
+    ("POST", "/ui/logout", Operator, ""),
+    ("GET", "/ui/apps", Operator, ""),
+    ("GET", "/ui/tokens", Operator, ""),
+    ("POST", "/ui/tokens/{token}/revoke", Owner, ""),
+    ("GET", "/ui/sources", Operator, ""),
+    ("GET", "/ui/sources/{source}", Owner, ""),
+    ("GET", "/ui/apps/{app}/access", Owner, ""),
+    ("POST", "/ui/apps/{app}/access", Owner, "hours=1"),
+    ("POST", "/ui/apps/{app}/access/{token}/end", Owner, ""),
+    ("POST", "/ui/apps/{app}/access/end", Owner, ""),
+    ("GET", "/ui/settings", Operator, ""),
+    ("POST", "/ui/settings", Operator, "name=Acme"),
+    ("GET", "/ui/settings/logo", Visitor, ""),
+    ("POST", "/ui/settings/logo", Operator, "logo=data%3Aimage%2Fpng%3Bbase64%2CiVBORw0KGgo%3D"),
+    ("POST", "/ui/settings/catalogue", Operator, "public=true"),
+    ("GET", "/ui/settings/network", Operator, ""),
+    ("GET", "/ui/settings/server", Operator, ""),
+    ("GET", "/events/{letters}", All, ""),
+    ("GET", "/events/{letters}/logo", All, ""),
+    ("GET", "/portal/login", All, ""),
+    ("GET", "/portal/look/{look}", All, ""),
+    ("POST", "/portal/session", All, "token=phk_wrong"),
+];
+
+/// Under `/ui`, and under `/portal/s/{session}/{look}` for customers.
+pub(crate) const OF_AN_APP: &[Route] = &[
+    ("GET", "/event-types", Visitor, ""),
+    ("GET", "/logo", Visitor, ""),
+    ("GET", "/apps/{app}", Customer, ""),
+    (
+        "POST",
+        "/apps/{app}/endpoints",
+        Writer,
+        "url=https%3A%2F%2Fexample.com%2Fnew&description=&event_types=&rate=",
+    ),
+    // An event is the sender's to send: a customer is told that they may not, whatever their link says.
+    ("POST", "/apps/{app}/messages/send", Owner, "event_type=a.b&payload=%7B%7D"),
+    ("GET", "/apps/{app}/endpoints/{endpoint}", Customer, ""),
+    ("POST", "/apps/{app}/endpoints/{endpoint}/change", Writer, "what=enable"),
+    ("POST", "/apps/{app}/endpoints/{endpoint}/secret", Writer, ""),
+    ("POST", "/apps/{app}/endpoints/{endpoint}/rotate", Writer, ""),
+    ("POST", "/apps/{app}/endpoints/{endpoint}/test", Writer, "event_type=known.to.all"),
+    ("POST", "/apps/{app}/endpoints/{endpoint}/recover", Writer, "hours=1"),
+    ("GET", "/apps/{app}/messages", Customer, ""),
+    ("GET", "/apps/{app}/live", Customer, "since=0"),
+    ("GET", "/apps/{app}/messages/{message}", Customer, ""),
+    ("POST", "/apps/{app}/messages/{message}/resend", Writer, "endpoint={endpoint}"),
+    ("GET", "/apps/{app}/messages/{message}/attempts/{attempt}", Customer, ""),
+];
+
+/// With what the paths of customers begin.
+pub(crate) const BY_LINK: &str = "/portal/s/{session}/{look}";
+
+/// Every route: its method, its whole path, whom it is for, and its form.
+pub(crate) fn all() -> Vec<(&'static str, String, For, &'static str)> {
+    let own = ROUTES.iter().map(|&(method, path, whom, form)| (method, path.to_owned(), whom, form));
+    let of_an_app = |base: &'static str| {
+        OF_AN_APP.iter().map(move |&(method, path, whom, form)| (method, format!("{base}{path}"), whom, form))
+    };
+    own.chain(of_an_app("/ui")).chain(of_an_app(BY_LINK)).collect()
+}
