@@ -101,7 +101,7 @@ pub const ROLLUP_MINUTES_KEPT: Duration = Duration::from_hours(3);
 pub const ROLLUP_HOURS_KEPT: Duration = Duration::from_hours(8 * 24);
 /// For how long counts are kept by the day: a year, and the month before it.
 pub const ROLLUP_DAYS_KEPT: Duration = Duration::from_hours(400 * 24);
-/// Rows of counts that one transaction adds together.
-pub const ROLLUP_STEP_ROWS: u32 = 2_000;
+/// Rows of counts that one transaction adds together: nobody accepts meanwhile, for some ten milliseconds.
+pub const ROLLUP_STEP_ROWS: u32 = 500;
 /// Failing endpoints of a store that are looked at for those of one environment.
 pub const UNWELL_ROWS_MAX: u32 = 10_000;
