@@ -8,6 +8,7 @@ use std::time::Duration;
 use posthaste_core::app::NewApp;
 use posthaste_core::dice::{Dice, TestDice};
 use posthaste_core::id::AppId;
+use posthaste_core::rollup::Scope;
 use posthaste_core::source::Door;
 use posthaste_core::time::Timestamp;
 use rusqlite::Connection;
@@ -18,7 +19,7 @@ use super::{SqliteOptions, SqliteStore, migrate};
 use crate::conformance::World;
 use crate::error::{ChangeError, StoreError};
 use crate::page::{Order, PageRequest};
-use crate::{Directory as _, Queue as _};
+use crate::{Directory as _, History as _, Queue as _};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 static PLACES: AtomicU64 = AtomicU64::new(0);
@@ -112,6 +113,36 @@ async fn a_full_disk_is_told_to_every_caller_and_leaves_nothing_and_the_writer_l
     limit(u32::MAX).await.unwrap();
     place.creates_app("after").await.unwrap();
     assert_eq!(place.app_names().await, ["after", "before"]);
+}
+
+#[tokio::test]
+async fn what_was_undone_is_not_counted_and_what_is_done_again_is_counted_once() {
+    let place = Place::new();
+    let environment = place.store().environment("acme", NOW).await.unwrap().id;
+    let app = AppId::fresh(NOW, &*place.dice);
+    let writer = &place.store().writer;
+    let count = move |work: &mut Work<'_>, name| {
+        work.effects.counted.accepted(environment, app, NOW);
+        write_setting(work, name)
+    };
+    let good = |name: &'static str| writer.run(move |work| count(work, name));
+    let bad = writer.run(move |work| {
+        count(work, "bad")?;
+        Err::<(), _>(ChangeError::NotFound("what it needs"))
+    });
+    let (first, bad, second) = tokio::join!(good("a"), bad, good("b"));
+    assert!(first.is_ok() && bad.is_err() && second.is_ok());
+    let writer = &place.store().writer;
+    let full = writer.run(move |work| {
+        count(work, "full")?;
+        work.conn.execute_batch("DROP TABLE rollup")?;
+        Ok::<_, StoreError>(())
+    });
+    assert!(full.await.is_err(), "what cannot be counted does not happen");
+    let counted =
+        place.store().counted(environment, Scope::App(app), NOW, NOW.later(Duration::from_secs(60)));
+    assert_eq!(counted.await.unwrap()[0].counts.accepted, 2);
+    assert_eq!(place.store().reader.point(settings).unwrap(), ["a", "b"]);
 }
 
 #[tokio::test]
