@@ -7,10 +7,3 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   const isInUse = part.contains(document.activeElement) || part.querySelector("details[open], svg:hover, form:hover");
   if (document.hidden || isInUse) event.preventDefault();
 });
-
-// A session that ended meanwhile: what came is the page to log in.
-document.addEventListener("htmx:beforeSwap", (event) => {
-  if (!event.target.closest("[data-poll]") || !new URL(event.detail.xhr.responseURL).pathname.endsWith("/login")) return;
-  event.preventDefault();
-  location.reload();
-});
