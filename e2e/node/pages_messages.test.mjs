@@ -335,9 +335,9 @@ for (const javaScriptEnabled of [true, false]) {
     await failing.got(9);
     const page = await operator({ javaScriptEnabled });
     await page.goto(`${at}/endpoints/${unwell.id}`);
-    await saysRecoverable(page);
+    await says(page, "Count it first");
     await page.getByRole("button", { name: "Count it first" }).click();
-    await page.getByText("3 deliveries").waitFor();
+    await says(page, "3 deliveries");
     await page.getByLabel("Of the last").selectOption("8");
     if (!javaScriptEnabled) await page.getByRole("button", { name: "Count", exact: true }).click();
     await page.waitForURL((url) => url.searchParams.get("hours") === "8");
@@ -397,4 +397,26 @@ test("an endpoint's page has no serious finding with all of it open, in either t
     await isFineForAll(page);
     await page.context().close();
   }
+});
+
+test("anything is found by its id alone, and each application's messages from one page", async (t) => {
+  const { well, send, at } = await shop(t, "somewhere");
+  const message = await send("order.paid");
+  const page = await operator();
+  await page.getByRole("link", { name: "Messages" }).click();
+  await isFineForAll(page);
+  const finds = async (id, path) => {
+    await page.goto(`${posthaste.url}/ui/messages`);
+    await page.getByLabel("Id").fill(id);
+    await page.getByRole("button", { name: "Find" }).click();
+    await page.waitForURL((url) => url.pathname.endsWith(path));
+  };
+  await finds(message.id, `/messages/${message.id}`);
+  await finds(well.id, `/endpoints/${well.id}`);
+  await finds("evt-nowhere", "/ui/messages");
+  await page.getByRole("alert").getByText("Nothing has the id evt-nowhere").waitFor();
+  await page.goto(`${posthaste.url}/ui/messages?event_type=order.*`);
+  await page.getByRole("link", { name: "Shop somewhere" }).click();
+  await page.waitForURL(`${at}/messages?event_type=order.*`);
+  await page.context().close();
 });

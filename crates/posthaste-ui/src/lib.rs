@@ -45,7 +45,7 @@ use crate::page::Templates;
 pub use crate::pages::settings_server::Configured;
 use crate::pages::{
     access, app, apps, attempt, bin, bin_settings, bins, catalogue, edit, endpoint, endpoint_recover,
-    endpoint_trial, endpoints, event_types, jobs, live, login, message, messages, overview, portal,
+    endpoint_trial, endpoints, event_types, find, jobs, live, login, message, messages, overview, portal,
     portal_logo, resend, settings, settings_network, settings_server, setup, source, source_new,
     source_settings, sources, tokens,
 };
@@ -128,6 +128,7 @@ pub fn router(state: UiState) -> Router {
         .route("/portal/login", get(portal::page))
         .route("/portal/look/{look}", get(look::serve))
         .route("/portal/session", post(portal::enter))
+        .merge(find::routes())
         .merge(jobs::routes())
         .merge(pages::reference::routes())
         .merge(pages::simulator::routes())

@@ -31,6 +31,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("error.html", include_str!("../templates/error.html")),
     ("event_types.html", include_str!("../templates/event_types.html")),
     ("job.html", include_str!("../templates/job.html")),
+    ("find.html", include_str!("../templates/find.html")),
     ("jobs.html", include_str!("../templates/jobs.html")),
     ("jobs_parts.html", include_str!("../templates/jobs_parts.html")),
     ("login.html", include_str!("../templates/login.html")),

@@ -17,6 +17,7 @@ pub(crate) mod endpoint_trial;
 pub(crate) mod endpoint_tries;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
+pub(crate) mod find;
 pub(crate) mod jobs;
 pub(crate) mod live;
 pub(crate) mod login;
