@@ -27,9 +27,10 @@ pub(crate) fn moment(at: Timestamp, now: Timestamp) -> Moment {
     Moment { exact: format!("{exact:.3}"), words }
 }
 
-/// `0.4 ms`, `45 ms`, `2.3 s`, `12 min`, `5 h`, `9 d`.
+/// `36 µs`, `0.4 ms`, `45 ms`, `2.3 s`, `12 min`, `5 h`, `9 d`.
 pub(crate) fn span(time: Duration) -> String {
     match time.as_secs() {
+        0 if time < Duration::from_micros(100) => format!("{} µs", time.as_micros()),
         0 if time < Duration::from_millis(10) => format!("{:.1} ms", time.as_secs_f64() * 1_000.0),
         0 => format!("{} ms", time.as_millis()),
         1..10 => format!("{:.1} s", time.as_secs_f64()),
