@@ -1,5 +1,6 @@
 // The pages that one works with: jobs, sources, bins, the simulator, listeners and the API's reference.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -337,4 +338,23 @@ test("the API's reference is made of what the server says of itself, and is sear
   await plain.getByRole("button", { name: "Search" }).click();
   assert.ok(await plain.locator(".operations a").count() < 10);
   await plain.context().close();
+});
+
+test("who listens is shown from when they come until they leave", async () => {
+  await api("POST", "/ingest/api/v1/source", { name: "Listened to", uid: "listened", type: "bin" });
+  const page = await operator();
+  await page.getByRole("link", { name: "Listeners" }).click();
+  await page.getByText("Nobody listens now").waitFor();
+  const port = new URL(receiver.url).port;
+  const listener = spawn(process.env.POSTHASTE_BIN ?? "target/debug/posthaste",
+    ["listen", port, "--source", "listened", "--server", posthaste.url, "--token", posthaste.token], { stdio: "ignore" });
+  try {
+    await page.getByRole("cell", { name: "listens" }).waitFor();
+    await page.getByRole("cell", { name: "Listened to" }).waitFor();
+    await isFineEverywhere(page, "listeners");
+  } finally {
+    listener.kill("SIGTERM");
+  }
+  await page.getByText("Nobody listens now").waitFor();
+  await page.context().close();
 });

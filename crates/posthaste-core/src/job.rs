@@ -103,6 +103,13 @@ pub struct Tally {
     pub more: bool,
 }
 
+impl Tally {
+    /// Of `found`, as many as `most` were to be counted.
+    pub fn up_to(found: u64, most: u32) -> Self {
+        Self { count: found.min(u64::from(most)), more: found > u64::from(most) }
+    }
+}
+
 /// A job and how far it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {

@@ -164,6 +164,10 @@ impl Queue for Watched {
         self.queue.job(environment, id).await
     }
 
+    async fn waiting_for(&self, endpoint: EndpointId, most: u32) -> Result<Tally, StoreError> {
+        self.queue.waiting_for(endpoint, most).await
+    }
+
     async fn forget(&self, before: Timestamp, now: Timestamp) -> Result<Forgotten, StoreError> {
         self.queue.forget(before, now).await
     }

@@ -206,6 +206,9 @@ pub trait Queue: Send + Sync {
         page: PageRequest<JobId>,
     ) -> Result<Page<Job>, StoreError>;
 
+    /// How many deliveries to an endpoint wait, due or not; counted up to `most`, by their index.
+    async fn waiting_for(&self, endpoint: EndpointId, most: u32) -> Result<Tally, StoreError>;
+
     /// Stops a job. What it has put back stays so; one that is over stays what it is.
     async fn cancel_job(
         &self,

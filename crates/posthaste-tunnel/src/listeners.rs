@@ -39,6 +39,17 @@ pub enum Full {
     Leaving,
 }
 
+/// Somebody who listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listening {
+    /// To which endpoint.
+    pub endpoint: EndpointId,
+    /// For how long.
+    pub age: Duration,
+    /// A request is with them now.
+    pub is_busy: bool,
+}
+
 #[derive(Default)]
 struct Seats {
     lines: HashMap<EndpointId, (u64, Arc<Line>)>,
@@ -130,6 +141,20 @@ impl Listeners {
     /// Sessions there are now.
     pub fn count(&self) -> usize {
         *self.count.borrow()
+    }
+
+    /// Who of this environment listens on this process, in the order of their endpoints' ids.
+    pub fn of(&self, environment: EnvironmentId) -> Vec<Listening> {
+        let seats = self.seats();
+        let open = seats.lines.iter().filter(|(_, (_, line))| line.is_open() && line.is_of(environment));
+        let listening = |(endpoint, (_, line)): (&EndpointId, &(u64, Arc<Line>))| Listening {
+            endpoint: *endpoint,
+            age: line.age(),
+            is_busy: line.is_busy(),
+        };
+        let mut all: Vec<_> = open.map(listening).collect();
+        all.sort_by_key(|one| one.endpoint);
+        all
     }
 
     fn line(&self, endpoint: EndpointId) -> Option<Arc<Line>> {

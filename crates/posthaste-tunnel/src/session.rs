@@ -68,11 +68,25 @@ pub(crate) struct Line {
     turn: Turn<()>,
     pending: Mutex<Option<Pending>>,
     heard_at: Mutex<Instant>,
+    environment: EnvironmentId,
+    begun_at: Instant,
 }
 
 impl Line {
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_of(&self, environment: EnvironmentId) -> bool {
+        self.environment == environment
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.begun_at.elapsed()
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.pending().is_some()
     }
 
     pub(crate) fn say(&self, frame: FromServer) {
@@ -176,6 +190,8 @@ impl Session {
             turn: Turn::new(()),
             pending: Mutex::new(None),
             heard_at: Mutex::new(Instant::now()),
+            environment,
+            begun_at: Instant::now(),
         });
         Self { listeners, number, environment, endpoint, line, frames }
     }

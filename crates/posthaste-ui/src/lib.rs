@@ -40,6 +40,7 @@ use posthaste_core::target::TargetPolicy;
 use posthaste_core::time::Clock;
 use posthaste_signature::provider::Settings;
 use posthaste_store::{Access, Directory, History, Queue, Sources};
+use posthaste_tunnel::listeners::Listeners;
 
 use crate::page::Templates;
 pub use crate::pages::settings_server::Configured;
@@ -70,6 +71,8 @@ pub struct UiState {
     pub sources: Arc<dyn Sources>,
     /// What a source verifies by, secrets included: read from how it is kept.
     pub settings_of: fn(&Source) -> Settings,
+    /// Who listens on this node.
+    pub listeners: Arc<Listeners>,
     /// The OpenAPI document, as JSON.
     pub openapi: fn() -> String,
     /// When a delivery that fails is tried again.
@@ -130,6 +133,7 @@ pub fn router(state: UiState) -> Router {
         .route("/portal/session", post(portal::enter))
         .merge(find::routes())
         .merge(jobs::routes())
+        .merge(pages::listeners::routes())
         .merge(pages::reference::routes())
         .merge(pages::simulator::routes())
         .merge(bins::routes())

@@ -34,6 +34,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("find.html", include_str!("../templates/find.html")),
     ("jobs.html", include_str!("../templates/jobs.html")),
     ("jobs_parts.html", include_str!("../templates/jobs_parts.html")),
+    ("listeners.html", include_str!("../templates/listeners.html")),
     ("login.html", include_str!("../templates/login.html")),
     ("message.html", include_str!("../templates/message.html")),
     ("messages.html", include_str!("../templates/messages.html")),

@@ -13,6 +13,7 @@ use posthaste_core::time::Timestamp;
 use posthaste_core::token::TokenHash;
 use posthaste_http::Strangers;
 use posthaste_store::Store;
+use posthaste_tunnel::listeners::Listeners;
 use posthaste_ui::{Configured, Limits, UiState};
 
 use crate::system::{SystemDice, SystemTimer};
@@ -24,6 +25,7 @@ pub(crate) struct Shown {
     pub(crate) frame_ancestors: Vec<String>,
     pub(crate) retry_schedule: RetrySchedule,
     pub(crate) ready: Arc<AtomicBool>,
+    pub(crate) listeners: Arc<Listeners>,
 }
 
 pub(crate) fn router(
@@ -43,6 +45,7 @@ pub(crate) fn router(
         sources: store.clone(),
         settings_of: posthaste_http::settings_of,
         openapi: posthaste_http::openapi,
+        listeners: shown.listeners,
         retry_schedule: shown.retry_schedule,
         policy: shown.policy,
         configured: configured.map(|[name, value, origin]| Configured { name, value, origin }).collect(),

@@ -242,6 +242,7 @@ impl Server {
             frame_ancestors: std::mem::take(&mut self.settings.portal_frame_origins),
             retry_schedule: self.settings.retry_schedule.clone(),
             ready: Arc::clone(&ready),
+            listeners: Arc::clone(&listeners),
         };
         let (listener, state) = self.api(resolver, registry, ready, listeners)?;
         let public_url = state.settings.public_url.clone();

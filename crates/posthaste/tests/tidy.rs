@@ -20,7 +20,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["posthaste-core", "posthaste-fault", "posthaste-signature", "posthaste-store", "posthaste-tunnel"],
     ),
     ("posthaste-tls", &["posthaste-core"]),
-    ("posthaste-ui", &["posthaste-core", "posthaste-events", "posthaste-signature", "posthaste-store"]),
+    (
+        "posthaste-ui",
+        &["posthaste-core", "posthaste-events", "posthaste-signature", "posthaste-store", "posthaste-tunnel"],
+    ),
     // What a server and a client say to each other, and who listens: known to both.
     ("posthaste-tunnel", &["posthaste-core"]),
     // Tries the others with made-up bytes; nobody knows it.

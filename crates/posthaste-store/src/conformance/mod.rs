@@ -52,6 +52,7 @@ macro_rules! for_each_promise {
                 no_two_callers_hold_a_live_lease_on_one_delivery
                 whatever_happens_leases_stay_apart_and_nothing_is_lost
                 a_claim_takes_what_is_due_oldest_first_and_no_more_than_asked
+                what_waits_for_an_endpoint_is_counted_up_to_a_bound
                 a_claim_carries_the_message_the_endpoint_and_the_attempts_made
                 endpoints_with_something_due_are_listed_in_order
                 the_oldest_due_delivery_is_the_one_that_waited_longest

@@ -160,6 +160,23 @@ pub async fn a_claim_takes_what_is_due_oldest_first_and_no_more_than_asked(world
     assert_eq!(got, expected);
 }
 
+pub async fn what_waits_for_an_endpoint_is_counted_up_to_a_bound(world: World) {
+    let (app, endpoint) = app_and_endpoint(&world).await;
+    let waiting = async |most| {
+        let tally = world.store.waiting_for(endpoint, most).await.unwrap();
+        (tally.count, tally.more)
+    };
+    assert_eq!(waiting(9).await, (0, false));
+    let later = world.now().later(MINUTE);
+    world.accepts_with(app, |new| new.deliver_at = Some(later)).await;
+    for _ in 0..2 {
+        world.accepts(app).await;
+    }
+    assert_eq!((waiting(9).await, waiting(3).await, waiting(2).await), ((3, false), (3, false), (2, true)));
+    world.store.claim(endpoint, 1, LEASE, world.now()).await.unwrap();
+    assert_eq!(waiting(9).await, (2, false), "what is in flight does not wait");
+}
+
 pub async fn a_claim_carries_the_message_the_endpoint_and_the_attempts_made(world: World) {
     let (app, endpoint) = app_and_endpoint(&world).await;
     let message = world.accepts(app).await;

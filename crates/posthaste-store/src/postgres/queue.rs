@@ -136,6 +136,16 @@ impl Queue for PostgresStore {
         job_rows::jobs(&client, environment, filter, &page).await
     }
 
+    async fn waiting_for(&self, endpoint: EndpointId, most: u32) -> Result<Tally, StoreError> {
+        let client = self.pool.get().await?;
+        let sql =
+            "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE endpoint = $1 AND state = 0 LIMIT $2) w";
+        // One more than is counted says that there are more.
+        let found = query_opt(&client, sql, &[&bytes(&endpoint), &(i64::from(most) + 1)]).await?;
+        let found = found.map(|row| rows::count(&row, 0)).transpose()?;
+        Ok(Tally::up_to(found.unwrap_or(0), most))
+    }
+
     async fn cancel_job(
         &self,
         environment: EnvironmentId,

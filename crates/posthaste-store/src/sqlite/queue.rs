@@ -114,6 +114,18 @@ impl Queue for SqliteStore {
         self.reader.list(move |conn| job_rows::jobs(conn, environment, filter, &page)).await
     }
 
+    async fn waiting_for(&self, endpoint: EndpointId, most: u32) -> Result<Tally, StoreError> {
+        let count = move |conn: &Connection| {
+            let sql =
+                "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE endpoint = ?1 AND state = 0 LIMIT ?2)";
+            // One more than is counted says that there are more.
+            let values = params![endpoint.as_bytes(), u64::from(most) + 1];
+            let found: u64 = conn.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+            Ok(Tally::up_to(found, most))
+        };
+        self.reader.list(count).await
+    }
+
     async fn cancel_job(
         &self,
         environment: EnvironmentId,

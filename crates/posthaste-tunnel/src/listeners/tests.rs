@@ -220,3 +220,24 @@ async fn when_the_process_leaves_all_hear_it_and_nobody_comes() {
     drop(session);
     leaving.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_listens_is_told_to_their_own_environment() {
+    let listeners = Listeners::new();
+    let session = listens(&listeners, endpoint(1));
+    let _other = {
+        let session = listeners.admit(EnvironmentId(2), endpoint(2)).unwrap();
+        session.begin();
+        session
+    };
+    let _not_yet = listeners.admit(HERE, endpoint(3)).unwrap();
+    advance(Duration::from_secs(5)).await;
+    let expected = Listening { endpoint: endpoint(1), age: Duration::from_secs(5), is_busy: false };
+    assert_eq!(listeners.of(HERE), [expected]);
+    let forwarded = forwards(&listeners, endpoint(1), 0);
+    tokio::task::yield_now().await;
+    assert!(listeners.of(HERE)[0].is_busy);
+    drop(session);
+    assert_eq!(listeners.of(HERE), []);
+    assert_eq!(forwarded.await.unwrap().0, Err(Unforwarded::Gone));
+}

@@ -19,6 +19,7 @@ pub(crate) mod endpoints;
 pub(crate) mod event_types;
 pub(crate) mod find;
 pub(crate) mod jobs;
+pub(crate) mod listeners;
 pub(crate) mod live;
 pub(crate) mod login;
 pub(crate) mod message;
