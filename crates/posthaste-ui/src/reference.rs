@@ -157,7 +157,8 @@ impl<'d> Shapes<'d> {
         }
         if let Some(choices) = schema["anyOf"].as_array() {
             let words: Vec<_> = choices.iter().map(|choice| self.words(choice)).collect();
-            return words.join(" or ");
+            // What may be left out is said last, and stands apart from what it would be.
+            return words.join(", or ");
         }
         if let Some(choices) = schema["enum"].as_array() {
             let words: Vec<_> =
@@ -167,8 +168,8 @@ impl<'d> Shapes<'d> {
         let number = |name: &str| schema[name].as_u64();
         match schema["type"].as_str() {
             Some("array") => {
-                let most = number("maxItems").map_or_else(String::new, |most| format!(", up to {most}"));
-                format!("list of {}{most}", self.words(&schema["items"]))
+                let most = number("maxItems").map_or_else(String::new, |most| format!(" of up to {most}"));
+                format!("list{most}: {}", self.words(&schema["items"]))
             }
             Some("object") => "object".to_owned(),
             Some("integer") => match (schema["minimum"].as_i64(), schema["maximum"].as_i64()) {
@@ -289,9 +290,9 @@ mod tests {
         let expected = [
             ("eventType", "text, up to 256 letters"),
             ("payload", "anything"),
-            ("rows", "list of Row"),
+            ("rows", "list: Row"),
             ("word", "one of a, b"),
-            ("at", "instant or null"),
+            ("at", "instant, or null"),
         ];
         let mut sorted = said.clone();
         sorted.sort_unstable();
