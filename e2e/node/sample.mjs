@@ -54,11 +54,12 @@ export async function sample(posthaste, receiver, failing) {
     await fetch(bin.ingestUrl + path, { method: "POST", body });
   }
   const { url: link } = await api("POST", "/api/v1/auth/app-portal-access/acme", {});
-  return { well, unwell, message, shop, bin, link };
+  const { catalogueUrl } = await api("PATCH", "/api/posthaste/v1/portal", { publicCatalogue: true });
+  return { well, unwell, message, shop, bin, link, catalogueUrl };
 }
 
 /** Every page of operators about it: its name and where it is. */
-export function pagesOfOperators({ well, unwell, message }) {
+export function pagesOfOperators({ well, unwell, message, catalogueUrl }) {
   const acme = "/ui/apps/acme";
   return {
     overview: "/ui",
@@ -73,6 +74,11 @@ export function pagesOfOperators({ well, unwell, message }) {
     sources: "/ui/sources",
     source: "/ui/sources/code",
     tokens: "/ui/tokens",
+    "portal-links": `${acme}/access`,
+    settings: "/ui/settings",
+    "settings-network": "/ui/settings/network?target=10.0.0.5",
+    "settings-server": "/ui/settings/server",
+    catalogue: new URL(catalogueUrl).pathname,
     "not-found": "/ui/apps/not-there",
   };
 }
