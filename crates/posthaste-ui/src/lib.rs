@@ -131,6 +131,7 @@ pub fn router(state: UiState) -> Router {
         .route("/portal/login", get(portal::page))
         .route("/portal/look/{look}", get(look::serve))
         .route("/portal/session", post(portal::enter))
+        .merge(edit::routes())
         .merge(find::routes())
         .merge(jobs::routes())
         .merge(pages::listeners::routes())
@@ -161,7 +162,6 @@ pub fn router(state: UiState) -> Router {
 fn of_an_app() -> Router<Shared> {
     Router::new()
         .merge(attempt::routes())
-        .merge(edit::routes())
         .merge(endpoint::routes())
         .merge(endpoint_recover::routes())
         .merge(endpoint_trial::routes())

@@ -23,7 +23,7 @@ use crate::session::Visitor;
 const EDITED_BYTES_MAX: usize = 256 * 1024;
 
 pub(crate) fn routes() -> Router<Shared> {
-    Router::new().route("/apps/{app}/messages/{message}/edit", get(page).post(send))
+    Router::new().route("/ui/apps/{app}/messages/{message}/edit", get(page).post(send))
 }
 
 #[derive(Deserialize)]

@@ -95,8 +95,8 @@ async fn shown(state: &Shared, visitor: &Visitor, at: &At, view: View) -> Answer
         _ => None,
     };
     let tries = walk(state, &view.place, &Tries { state, environment, app, endpoint, status }).await?;
-    let stats = stats::read(state, environment, Scope::Endpoint(found.id), view.period, now).await?;
-    let can_recover = !found.disabled && (found.failing_since.is_some() || stats.has_dead);
+    let counted = stats::read(state, environment, Scope::Endpoint(found.id), view.period, now).await?;
+    let can_recover = !found.disabled && (found.failing_since.is_some() || counted.has_dead);
     let (settings, problem) = view.refused.unwrap_or_else(|| (SettingsForm::of(&found), String::new()));
     let context = context! {
         frame => Frame::of(visitor), app => head, endpoint => endpoint_row(&found, now), status => view.status,
@@ -104,7 +104,7 @@ async fn shown(state: &Shared, visitor: &Visitor, at: &At, view: View) -> Answer
         settings, problem, header_names => found.headers.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         schedule => schedule(&state.retry_schedule), retiring => retiring(&found, now),
         tries => tries.rows.iter().map(|row| message::row(row, now)).collect::<Vec<_>>(),
-        stats, can_recover,
+        stats => counted, can_recover,
     };
     Ok(state.templates.render("endpoint.html", context))
 }
