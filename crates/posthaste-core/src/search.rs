@@ -159,6 +159,7 @@ mod tests {
                 && !fits("order.*", "order")
         );
         assert!(fits("ord*", "order.paid") && fits("*", "anything"));
+        assert!(!fits("order.*", "pre.order.paid"), "it begins so, and does not hold it somewhere");
         for bad in ["", "a b", "a b.*", ".*"] {
             assert!(TypePattern::parse(bad).is_err(), "{bad}");
         }

@@ -115,6 +115,7 @@ impl World {
             sources: store.clone(),
             settings_of: posthaste_http::settings_of,
             openapi: String::new,
+            listeners: Listeners::new(),
             retry_schedule: posthaste_core::retry::RetrySchedule::default(),
             policy: TargetPolicy::default(),
             configured: Vec::new(),
