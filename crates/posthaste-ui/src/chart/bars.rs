@@ -23,7 +23,7 @@ pub(crate) struct Bars {
     floor: f64,
     slot: f64,
     width: f64,
-    bars: Vec<Stack>,
+    stacks: Vec<Stack>,
     guides: Vec<Guide>,
     ticks: Vec<Tick>,
     /// The same in a sentence.
@@ -94,7 +94,7 @@ pub(crate) fn bars(period: Period, slots: &[Bar]) -> Option<Bars> {
         floor,
         slot: slot_width,
         width: round(slot_width * FILLED),
-        bars: slots.iter().enumerate().map(stack).collect(),
+        stacks: slots.iter().enumerate().map(stack).collect(),
         guides,
         ticks: ticks(period, slots),
         summary: format!(
@@ -124,12 +124,16 @@ mod tests {
     #[test]
     fn what_failed_stands_on_what_succeeded_and_one_failure_is_seen() {
         let chart = bars(Period::Day, &slots(&[(0, 0), (5_000, 5_000), (10_000, 1)])).unwrap();
-        let [none, half, one] = &chart.bars[..] else { panic!("three slots") };
-        assert_eq!((none.good, none.bad), (0.0, 0.0));
-        assert_eq!((half.good, half.bad), (33.0, 33.0), "of 20 000, 5 000 is a quarter");
-        assert_eq!(half.bad_y + half.bad, half.good_y);
-        assert_eq!(half.good_y + half.good, chart.floor);
-        assert_eq!(one.bad, LOWEST);
+        let [none, half, one] = &chart.stacks[..] else { panic!("three slots") };
+        let at =
+            |expected: f64, found: f64| assert!((expected - found).abs() < 0.01, "{found}, not {expected}");
+        at(0.0, none.good + none.bad);
+        // Of 20 000, 5 000 is a quarter.
+        at(33.0, half.good);
+        at(33.0, half.bad);
+        at(half.good_y, half.bad_y + half.bad);
+        at(chart.floor, half.good_y + half.good);
+        at(LOWEST, one.bad);
         assert_eq!(half.title, "22:00: 5\u{202f}000 succeeded, 5\u{202f}000 failed");
         assert_eq!(
             chart.summary,

@@ -72,7 +72,7 @@ pub(crate) async fn page(
     let (environment, app) = visitor.reads(&state, &app).await?;
     let (now, period) = (state.clock.now(), asked.period()?);
     let found = state.directory.app(environment, &app).await?;
-    let stats = stats::read(&state, environment, Scope::App(found.id), period, now).await?;
+    let counted = stats::read(&state, environment, Scope::App(found.id), period, now).await?;
     let head = AppHead::of(found);
     let first = PageRequest { cursor: Cursor::Start, order: Order::Descending, limit: ROWS };
     let endpoints = state.directory.endpoints(environment, &Owner::App(app.clone()), first).await?;
@@ -84,7 +84,7 @@ pub(crate) async fn page(
     let latest: Vec<_> = latest.rows.iter().map(|message| messages::row(message, now)).collect();
     let context = context! {
         frame => Frame::of(&visitor), app => head, endpoints => rows, all_shown => endpoints.done, messages => latest,
-        stats, doing,
+        stats => counted, doing,
     };
     Ok(state.templates.render("app.html", context))
 }

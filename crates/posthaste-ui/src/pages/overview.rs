@@ -152,14 +152,14 @@ async fn page(
     let period = asked.period()?;
     let now = state.clock.now();
     let unwell = async { Ok(state.history.unwell(environment, UNWELL_MAX + 1).await?) };
-    let (stats, owed, unwell, (refusing, all_sources)) = try_join4(
+    let (counted, owed, unwell, (refusing, all_sources)) = try_join4(
         stats::read(&state, environment, Scope::Environment, period, now),
         owed(&state, now),
         unwell,
         refusing(&state, environment, now),
     )
     .await?;
-    if stats.is_empty
+    if counted.is_empty
         && unwell.is_empty()
         && let Some(welcome) = welcome::look(&state, environment, now).await?
     {
@@ -169,7 +169,7 @@ async fn page(
     let shown = usize::try_from(UNWELL_MAX).unwrap_or(usize::MAX);
     let failing: Vec<_> = unwell.iter().take(shown).map(|unwell| failing(unwell, now)).collect();
     let context = context! {
-        frame => Frame::of(&visitor), stats, owed, refusing, all_sources,
+        frame => Frame::of(&visitor), stats => counted, owed, refusing, all_sources,
         more_failing => unwell.len() > shown, failing,
         sources_max => SOURCES_MAX,
     };
