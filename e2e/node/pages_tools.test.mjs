@@ -241,7 +241,7 @@ test("a bin answers as it is told to, is shared by a link for looking only, and 
   await page.getByLabel("Name").fill("told");
   await page.getByRole("button", { name: "Make a bin" }).click();
   const url = await page.locator("#address").textContent();
-  await page.getByRole("link", { name: "Settings" }).click();
+  await page.locator("main").getByRole("link", { name: "Settings" }).click();
   await page.getByLabel("Status", { exact: true }).fill("503");
   await page.getByLabel("Body", { exact: true }).fill("later");
   await page.getByRole("button", { name: "Save" }).click();
