@@ -31,23 +31,32 @@ pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/ui/setup", All, "code=phk_wrong"),
     ("POST", "/ui/setup", All, "code=phk_wrong"),
     ("POST", "/ui/logout", Operator, ""),
+    ("GET", "/ui/apps", Operator, ""),
+    ("GET", "/ui/tokens", Operator, ""),
+    ("POST", "/ui/tokens/{token}/revoke", Owner, ""),
+    ("GET", "/ui/sources", Operator, ""),
+    ("GET", "/ui/sources/new", Operator, ""),
+    ("POST", "/ui/sources/new", Operator, "type=generic-webhook&name=New&uid=&handler="),
+    ("GET", "/ui/sources/{source}", Owner, ""),
+    ("GET", "/ui/sources/{source}/rejected", Owner, ""),
+    ("GET", "/ui/sources/{source}/settings", Owner, ""),
+    ("POST", "/ui/sources/{source}/change", Owner, "what=name&name=owns-mark"),
     ("GET", "/ui", Operator, ""),
     ("POST", "/ui/welcome/app", Operator, ""),
     ("POST", "/ui/welcome/bin", Operator, ""),
     ("GET", "/ui/endpoints", Operator, ""),
-    ("GET", "/ui/apps", Operator, ""),
-    ("GET", "/ui/messages", Operator, ""),
-    ("GET", "/ui/apps/{app}/messages/{message}/edit", Owner, ""),
-    (
-        "POST",
-        "/ui/apps/{app}/messages/{message}/edit",
-        Owner,
-        "event_type=a.b&payload=%7B%7D&channels=&tags=",
-    ),
-    ("GET", "/ui/tokens", Operator, ""),
-    ("POST", "/ui/tokens/{token}/revoke", Owner, ""),
-    ("GET", "/ui/sources", Operator, ""),
-    ("GET", "/ui/sources/{source}", Owner, ""),
+    ("GET", "/ui/jobs", Operator, ""),
+    ("GET", "/ui/jobs/{job}", Owner, ""),
+    ("POST", "/ui/jobs/{job}/cancel", Owner, ""),
+    ("GET", "/ui/bins", Operator, ""),
+    ("POST", "/ui/bins", Operator, "name=made-here"),
+    ("GET", "/ui/bins/{bin}/settings", Owner, ""),
+    ("POST", "/ui/bins/{bin}/share", Owner, "hours=1"),
+    ("POST", "/ui/bins/{bin}/clear", Owner, ""),
+    ("GET", "/ui/simulator", Operator, ""),
+    ("POST", "/ui/simulator", Operator, ""),
+    ("GET", "/ui/api", Operator, ""),
+    ("GET", "/ui/api/{operation}", Operator, ""),
     ("GET", "/ui/apps/{app}/access", Owner, ""),
     ("POST", "/ui/apps/{app}/access", Owner, "hours=1"),
     ("POST", "/ui/apps/{app}/access/{token}/end", Owner, ""),
@@ -84,28 +93,29 @@ pub(crate) const OF_AN_APP: &[Route] = &[
     ("POST", "/apps/{app}/endpoints/{endpoint}/secret", Writer, ""),
     ("POST", "/apps/{app}/endpoints/{endpoint}/rotate", Writer, "hours=24"),
     ("POST", "/apps/{app}/endpoints/{endpoint}/test", Writer, "event_type=known.to.all"),
-    ("POST", "/apps/{app}/endpoints/{endpoint}/trial", Customer, "event_types=a.b"),
-    ("GET", "/apps/{app}/endpoints/{endpoint}/recover", Writer, "hours=1"),
+    ("GET", "/apps/{app}/endpoints/{endpoint}/recover", Writer, ""),
     (
         "POST",
         "/apps/{app}/endpoints/{endpoint}/recover",
         Writer,
-        "since=1970-01-01T00%3A00%3A00Z&until=1970-01-02T00%3A00%3A00Z&rate=20",
+        "since=2026-09-20T00:00:00Z&until=2026-09-21T00:00:00Z&rate=5",
     ),
-    ("GET", "/apps/{app}/messages", Customer, ""),
+    ("POST", "/apps/{app}/endpoints/{endpoint}/trial", Customer, "event_types=a.b"),
     ("GET", "/apps/{app}/messages/resend", Writer, ""),
-    (
-        "POST",
-        "/apps/{app}/messages/resend",
-        Writer,
-        "which=failed&rate=20&counted_until=1970-01-02T00%3A00%3A00Z",
-    ),
+    ("POST", "/apps/{app}/messages/resend", Writer, "which=any&rate=5&counted_until=2027-01-01T00:00:00Z"),
+    // Messages are made by whoever sends them.
+    ("GET", "/apps/{app}/messages/{message}/edit", Owner, ""),
+    ("POST", "/apps/{app}/messages/{message}/edit", Owner, "event_type=a.b&payload=%7B%7D&channels=&tags="),
+    ("GET", "/apps/{app}/messages/{message}/payload", Customer, ""),
+    ("GET", "/apps/{app}/messages/{message}/attempts/{attempt}/har", Customer, ""),
+    // A bin is an app of its own: a link of another app leads to none.
+    ("GET", "/bins/{bin}", Owner, ""),
+    ("GET", "/bins/{bin}/requests/{request}", Owner, ""),
+    ("GET", "/apps/{app}/messages", Customer, ""),
     ("GET", "/apps/{app}/live", Customer, "since=0"),
     ("GET", "/apps/{app}/messages/{message}", Customer, ""),
-    ("GET", "/apps/{app}/messages/{message}/payload", Customer, ""),
     ("POST", "/apps/{app}/messages/{message}/resend", Writer, "endpoint={endpoint}"),
     ("GET", "/apps/{app}/messages/{message}/attempts/{attempt}", Customer, ""),
-    ("GET", "/apps/{app}/messages/{message}/attempts/{attempt}/har", Customer, ""),
 ];
 
 /// With what the paths of customers begin.
@@ -117,5 +127,8 @@ pub(crate) fn all() -> Vec<(&'static str, String, For, &'static str)> {
     let of_an_app = |base: &'static str| {
         OF_AN_APP.iter().map(move |&(method, path, whom, form)| (method, format!("{base}{path}"), whom, form))
     };
-    own.chain(of_an_app("/ui")).chain(of_an_app(BY_LINK)).collect()
+    let mut all: Vec<_> = own.chain(of_an_app("/ui")).chain(of_an_app(BY_LINK)).collect();
+    // What only looks comes first: forms take away what it looks at.
+    all.sort_by_key(|(method, ..)| *method == "POST");
+    all
 }

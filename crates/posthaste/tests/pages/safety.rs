@@ -156,7 +156,7 @@ async fn nobody_is_led_elsewhere() {
         let answer = world
             .ask(form(&format!("/ui/login?next={to}"), "", &format!("token={}&next={to}", own.token)))
             .await;
-        assert_eq!(text(&answer, "location"), "/ui/apps");
+        assert_eq!(text(&answer, "location"), "/ui");
         let link = world.link(&own.token, &own.app, true).await;
         let answer =
             world.ask(form("/portal/session", "", &format!("token={link}&look={to}&next={to}"))).await;

@@ -17,6 +17,9 @@ pub(crate) struct Tenant {
     source: String,
     link: String,
     letters: String,
+    job: String,
+    bin: String,
+    request: String,
 }
 
 fn id(made: &Value) -> String {
@@ -40,6 +43,13 @@ impl Tenant {
         let door = made["ingestUrl"].as_str().unwrap();
         let door = &door[door.find("/in/").unwrap()..];
         world.ask(Request::post(door).body(Body::from(mark.to_owned())).unwrap()).await;
+        let since = json!({ "since": "2026-09-20T00:00:00Z" });
+        let job = id(&post(&format!("/api/v1/app/{app}/endpoint/{endpoint}/recover"), since).await);
+        let bin = post("/ingest/api/v1/source", json!({ "name": mark, "type": "bin" })).await;
+        let door = bin["ingestUrl"].as_str().unwrap();
+        let door = &door[door.find("/in/").unwrap()..];
+        let came = world.ask(Request::post(door).body(Body::from(mark.to_owned())).unwrap()).await;
+        let request = came.headers()["posthaste-message"].to_str().unwrap().to_owned();
         let logo =
             json!({ "name": mark, "logo": "data:image/png;base64,iVBORw0KGgo=", "publicCatalogue": true });
         let published = world.api("PATCH", "/api/posthaste/v1/portal", &token, logo).await;
@@ -47,7 +57,19 @@ impl Tenant {
         let letters = address.rsplit('/').next().unwrap().to_owned();
         world.link(&token, &app, false).await;
         let link = world.link_of(environment, &app).await;
-        Self { token, app, endpoint, message, attempt, source: id(&made), link, letters }
+        Self {
+            token,
+            app,
+            endpoint,
+            message,
+            attempt,
+            source: id(&made),
+            link,
+            letters,
+            job,
+            bin: id(&bin),
+            request,
+        }
     }
 
     pub(crate) fn fill(&self, text: &str, session: &str) -> String {
@@ -59,6 +81,10 @@ impl Tenant {
             .replace("{token}", &self.link)
             .replace("{session}", session)
             .replace("{letters}", &self.letters)
+            .replace("{job}", &self.job)
+            .replace("{bin}", &self.bin)
+            .replace("{request}", &self.request)
+            .replace("{operation}", "v1.application.list")
             .replace("{look}", "-")
             .replace("{file}", "0-page.css")
     }

@@ -14,6 +14,7 @@ use posthaste_core::attempt::{Attempt, Outcome, Reply, Timing, Trigger};
 use posthaste_core::delivery::Verdict;
 use posthaste_core::dice::{TestDice, roll};
 use posthaste_core::id::{AttemptId, EndpointId, TokenId};
+use posthaste_core::retry::RetrySchedule;
 use posthaste_core::role::Roles;
 use posthaste_core::target::TargetPolicy;
 use posthaste_core::tenant::Scope;
@@ -112,11 +113,11 @@ impl World {
             limits: Arc::new(SharedLimits(strangers)),
             history: store.clone(),
             queue: store.clone(),
+            listeners: Listeners::new(),
             sources: store.clone(),
             settings_of: posthaste_http::settings_of,
-            openapi: String::new,
-            listeners: Listeners::new(),
-            retry_schedule: posthaste_core::retry::RetrySchedule::default(),
+            openapi: posthaste_http::openapi,
+            retry_schedule: RetrySchedule::default(),
             policy: TargetPolicy::default(),
             configured: Vec::new(),
             api: api.clone(),
