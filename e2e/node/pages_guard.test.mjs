@@ -200,7 +200,7 @@ async function evilReceiver() {
 test("nothing that anybody writes becomes markup, on any page", async (t) => {
   const evil = await evilReceiver();
   t.after(() => evil.close());
-  const paths = ["/ui/apps", "/ui/sources", "/ui/tokens", "/ui/settings"];
+  const paths = ["/ui", "/ui/apps", "/ui/endpoints", "/ui/sources", "/ui/bins", "/ui/jobs", "/ui/simulator", "/ui/tokens", "/ui/settings"];
   const schema = { type: "object", description: CORPUS.join(" "), required: CORPUS, examples: [{ [CORPUS[1]]: CORPUS }],
     properties: Object.fromEntries(CORPUS.map((one) => [one, { type: "string", description: one, enum: CORPUS, format: one }])) };
   await api("POST", "/api/v1/event-type", { name: "evil.event", description: CORPUS.join(" "), schemas: { 1: schema } });
@@ -217,18 +217,22 @@ test("nothing that anybody writes becomes markup, on any page", async (t) => {
     const source = await api("POST", "/ingest/api/v1/source", { uid: `evil-${index}`, name: part, type: "generic-webhook" });
     const github = await api("POST", "/ingest/api/v1/source", { uid: `refusing-${index}`, name: part, type: "github", config: { secret: "hush" } });
     const headers = { "user-agent": part.replace(/[^\x20-\x7e]/g, "?"), "x-github-event": "push", "x-hub-signature-256": "sha256=00" };
-    for (const door of [source, github]) {
+    const bin = await api("POST", "/ingest/api/v1/source", { uid: `bin-${index}`, name: part, type: "bin" });
+    for (const door of [source, github, bin]) {
       await fetch(`${door.ingestUrl}?q=${encodeURIComponent(part)}`, { method: "POST", headers, body: CORPUS.join("\n") });
     }
     const app = `/ui/apps/${uid}`;
     paths.push(app, `${app}/endpoints/${endpoint.id}`, `${app}/messages`, `${app}/messages/${message.id}`, `${app}/access`);
-    paths.push(`/ui/sources/evil-${index}`, `/ui/sources/refusing-${index}`);
+    paths.push(`${app}/messages/${message.id}/edit`, `${app}/messages/resend?which=any`, `${app}/endpoints/${endpoint.id}/recover`);
+    for (const page of [`evil-${index}`, `refusing-${index}`]) paths.push(`/ui/sources/${page}`, `/ui/sources/${page}/rejected`, `/ui/sources/${page}/settings`);
+    paths.push(`/ui/bins/bin-${index}`, `/ui/bins/bin-${index}/settings`);
     links.push([uid, endpoint.id, message.id]);
   }
   for (const one of CORPUS) {
     const text = encodeURIComponent(one);
     paths.push(`/ui/apps/${text}`, `/ui/apps/evil-0/messages?event_type=${text}&channel=${text}&tag=${text}`, `/ui/apps/evil-0/messages?tag=${text}`);
     paths.push(`/ui/apps/evil-0/messages?after=${text}`, `/ui/settings?name=${text}&light=${text}&font=${text}`, `/ui/settings/network?target=${text}`);
+    paths.push(`/ui/api?q=${text}`, `/ui/api/${text}`, `/ui/sources/new?q=${text}`, `/ui/sources/new?type=${text}`, `/ui/simulator?provider=${text}`, `/ui/jobs/${text}`);
     paths.push(`/ui/setup?code=${text}`, `/portal/login?icon=${text}&fontFamily=${text}&primaryColor=${text}`, `${new URL(catalogueUrl).pathname}?q=${text}`);
   }
   const page = await operator();
@@ -244,7 +248,7 @@ test("nothing that anybody writes becomes markup, on any page", async (t) => {
     await says(page, "failed: all tries are used up");
     await page.locator(".tries a").first().click();
     await page.getByRole("heading", { name: "Attempt" }).waitFor();
-    for (const summary of await page.locator("summary").all()) await summary.click();
+    await page.evaluate(() => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
     await isText(page, foreign);
   }
   // What is refused repeats what was typed.
@@ -272,6 +276,17 @@ test("nothing that anybody writes becomes markup, on any page", async (t) => {
     await guest.context().close();
   }
   await look({ publicCatalogue: false });
+});
+
+test("what would have become markup is seen by the judge of the test above", async () => {
+  for (const one of CORPUS.filter((text) => /^<(img|iframe|meta|base|form|a|math)/.test(text) || text.startsWith('"'))) {
+    const page = await operator();
+    const foreign = await watched(page);
+    await page.goto(`${posthaste.url}/ui/tokens`);
+    await page.evaluate((html) => { document.querySelector("main").innerHTML = html.startsWith('"') ? `<input value="${html}">` : html; }, one);
+    await assert.rejects(isText(page, foreign), `nobody saw ${one}`);
+    await page.context().close();
+  }
 });
 
 test("none of these pages has a finding, in either theme, at 380 pixels and at 1200", async () => {
