@@ -46,6 +46,16 @@ pub(crate) const ROUTES: &[Route] = &[
     ("POST", "/ui/welcome/bin", Operator, ""),
     ("GET", "/ui/endpoints", Operator, ""),
     ("GET", "/ui/jobs", Operator, ""),
+    ("GET", "/ui/listeners", Operator, ""),
+    ("GET", "/ui/messages", Operator, ""),
+    // Messages are made by whoever sends them, not by customers.
+    ("GET", "/ui/apps/{app}/messages/{message}/edit", Owner, ""),
+    (
+        "POST",
+        "/ui/apps/{app}/messages/{message}/edit",
+        Owner,
+        "event_type=a.b&payload=%7B%7D&channels=&tags=",
+    ),
     ("GET", "/ui/jobs/{job}", Owner, ""),
     ("POST", "/ui/jobs/{job}/cancel", Owner, ""),
     ("GET", "/ui/bins", Operator, ""),
@@ -103,9 +113,6 @@ pub(crate) const OF_AN_APP: &[Route] = &[
     ("POST", "/apps/{app}/endpoints/{endpoint}/trial", Customer, "event_types=a.b"),
     ("GET", "/apps/{app}/messages/resend", Writer, ""),
     ("POST", "/apps/{app}/messages/resend", Writer, "which=any&rate=5&counted_until=2027-01-01T00:00:00Z"),
-    // Messages are made by whoever sends them.
-    ("GET", "/apps/{app}/messages/{message}/edit", Owner, ""),
-    ("POST", "/apps/{app}/messages/{message}/edit", Owner, "event_type=a.b&payload=%7B%7D&channels=&tags="),
     ("GET", "/apps/{app}/messages/{message}/payload", Customer, ""),
     ("GET", "/apps/{app}/messages/{message}/attempts/{attempt}/har", Customer, ""),
     // A bin is an app of its own: a link of another app leads to none.
