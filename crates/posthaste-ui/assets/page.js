@@ -46,6 +46,9 @@ document.addEventListener("click", (event) => {
   if (button) copy(button);
 });
 
+// In a row that scrolls, where one is can be seen.
+document.querySelector(".rail [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // Keys do what the mouse does. `data-key` names an element's own, `data-go` the second of a pair that begins with g.
 const keys = document.getElementById("keys");
 let going = false;

@@ -62,6 +62,7 @@ pub(crate) async fn advise(State(state): State<Shared>, mut request: Request, ne
     let path = request.uri().path();
     let (is_asset, is_portal) = (path.starts_with("/assets/"), path.starts_with("/portal/"));
     let (is_style, look) = (path.starts_with("/portal/look/"), Look::of_path(path));
+    let home = path.starts_with("/ui").then_some("/ui");
     let is_for_a_part = request.headers().contains_key("hx-request");
     let (sent, request) = Sent::read(request).await;
     let mut response = next.run(request).await;
@@ -74,7 +75,7 @@ pub(crate) async fn advise(State(state): State<Shared>, mut request: Request, ne
         let given_back = sent.filter(|_| is_refused).and_then(|sent| sent.context(title, &detail));
         let page = match given_back {
             Some(form) => state.templates.render("refused.html", form),
-            None => state.templates.render("error.html", context! { title, detail }),
+            None => state.templates.render("error.html", context! { title, detail, home }),
         };
         response = page.into_response();
         *response.status_mut() = parts.status;
@@ -83,7 +84,7 @@ pub(crate) async fn advise(State(state): State<Shared>, mut request: Request, ne
     if let Some(said) = unsaid(&response) {
         let status = response.status();
         let Said { title, detail } = said;
-        response = state.templates.render("error.html", context! { title, detail }).into_response();
+        response = state.templates.render("error.html", context! { title, detail, home }).into_response();
         *response.status_mut() = status;
     }
     let headers = response.headers_mut();
