@@ -289,6 +289,29 @@ test("what would have become markup is seen by the judge of the test above", asy
   }
 });
 
+test("an operator sets a password by a link, logs in with it, and every form of it has no finding", async () => {
+  for (const [theme, width] of THEMES) {
+    const page = await visitor({ colorScheme: theme, viewport: { width, height: 800 } });
+    await page.goto(await posthaste.run("token", "link"));
+    await page.getByText("Set a password").click();
+    await page.getByLabel("Password").fill("correct horse battery");
+    await page.getByLabel("Once more").fill("something else");
+    await isFineForAll(page);
+    await page.getByRole("button", { name: "Set it and log in" }).click();
+    await page.getByText("two different passwords").waitFor();
+    await page.getByLabel("Password").fill("correct horse battery");
+    await page.getByLabel("Once more").fill("correct horse battery");
+    await page.getByRole("button", { name: "Set it and log in" }).click();
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByText("With a password").click();
+    await isFineForAll(page);
+    await page.getByLabel("Password").fill("correct horse battery");
+    await page.getByRole("button", { name: "Log in with it" }).click();
+    await page.getByRole("link", { name: "Settings" }).waitFor();
+    await page.context().close();
+  }
+});
+
 test("none of these pages has a finding, in either theme, at 380 pixels and at 1200", async () => {
   await api("POST", "/api/v1/app", { name: "Seen well", uid: "seen-well" });
   await linkTo("seen-well");

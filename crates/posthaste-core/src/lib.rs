@@ -30,6 +30,7 @@ pub mod name;
 pub mod operational;
 pub mod origin;
 pub mod owner;
+pub mod password;
 pub mod period;
 pub mod replay;
 pub mod request;

@@ -87,6 +87,9 @@ pub trait Access: Send + Sync {
         value: Option<Vec<u8>>,
     ) -> Result<(), StoreError>;
 
+    /// The environment of this name and what is kept of its password, if it has one. Makes no environment.
+    async fn password_of(&self, name: &str) -> Result<Option<(EnvironmentId, Vec<u8>)>, StoreError>;
+
     /// How the environment's portal looks.
     async fn looks(&self, environment: EnvironmentId) -> Result<Looks, StoreError> {
         let chosen = self.chosen(environment, Choice::Portal).await?;

@@ -41,14 +41,15 @@ use posthaste_core::time::Clock;
 use posthaste_signature::provider::Settings;
 use posthaste_store::{Access, Directory, History, Queue, Sources};
 use posthaste_tunnel::listeners::Listeners;
+use tokio::sync::Semaphore;
 
 use crate::page::Templates;
 pub use crate::pages::settings_server::Configured;
 use crate::pages::{
     access, app, apps, attempt, bin, bin_settings, bins, catalogue, edit, endpoint, endpoint_recover,
-    endpoint_trial, endpoints, event_types, find, jobs, live, login, message, messages, overview, portal,
-    portal_logo, resend, settings, settings_network, settings_server, setup, source, source_new,
-    source_settings, sources, tokens,
+    endpoint_trial, endpoints, event_types, find, jobs, live, login, login_password, message, messages,
+    overview, portal, portal_logo, resend, settings, settings_network, settings_server, setup, source,
+    source_new, source_settings, sources, tokens,
 };
 use crate::reference::Operation;
 pub use crate::stranger::Limits;
@@ -99,6 +100,8 @@ struct Served {
     state: UiState,
     templates: Templates,
     operations: OnceLock<Vec<Operation>>,
+    /// Places for passwords that are looked at.
+    passwords: Arc<Semaphore>,
 }
 
 impl Served {
@@ -118,7 +121,9 @@ impl std::ops::Deref for Served {
 
 /// Every page. Paths begin with `/ui`, `/portal`, `/events` or `/assets`; `/` leads to the first.
 pub fn router(state: UiState) -> Router {
-    let shared = Arc::new(Served { state, templates: Templates::new(), operations: OnceLock::new() });
+    let passwords = Arc::new(Semaphore::new(login_password::AT_ONCE));
+    let shared =
+        Arc::new(Served { state, templates: Templates::new(), operations: OnceLock::new(), passwords });
     Router::new()
         .route("/", get(login::front))
         .route("/assets/{file}", get(assets::serve))
@@ -145,6 +150,7 @@ pub fn router(state: UiState) -> Router {
         .merge(source_settings::routes())
         .merge(endpoints::routes())
         .merge(overview::routes())
+        .merge(login_password::routes())
         .merge(access::routes())
         .merge(catalogue::routes())
         .merge(settings::routes())

@@ -137,6 +137,16 @@ pub async fn what_is_chosen_is_the_environments_own_and_can_be_taken_back(world:
     assert_eq!(store.chosen(world.environment, Choice::Portal).await.unwrap(), None);
 }
 
+pub async fn a_password_is_found_by_its_environments_name_and_makes_none(world: World) {
+    let store = &world.store;
+    assert_eq!(store.password_of("acme").await.unwrap(), None);
+    store.choose(world.environment, Choice::Password, Some(b"kept".to_vec())).await.unwrap();
+    assert_eq!(store.password_of("acme").await.unwrap(), Some((world.environment, b"kept".to_vec())));
+    for other in ["Acme", "nobody", ""] {
+        assert_eq!(store.password_of(other).await.unwrap(), None, "{other}");
+    }
+}
+
 pub async fn a_catalogue_is_found_by_its_letters_which_no_two_have(world: World) {
     let other = world.store.environment("other", world.now()).await.unwrap().id;
     let (store, letters) = (&world.store, b"letters".to_vec());

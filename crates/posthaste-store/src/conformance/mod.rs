@@ -111,6 +111,7 @@ macro_rules! for_each_promise {
                 all_tokens_of_an_app_end_at_once_or_at_a_time_and_nobody_elses
                 the_sessions_of_operators_end_at_once_and_their_tokens_go_on
                 what_is_chosen_is_the_environments_own_and_can_be_taken_back
+                a_password_is_found_by_its_environments_name_and_makes_none
                 a_catalogue_is_found_by_its_letters_which_no_two_have
             }
             history {

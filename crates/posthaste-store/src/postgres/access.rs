@@ -117,4 +117,11 @@ impl Access for PostgresStore {
         let found = query_opt(&*self.pool.get().await?, sql, &[&letters.as_bytes()]).await?;
         found.map(|row| rows::environment(&row, 0)).transpose()
     }
+
+    async fn password_of(&self, name: &str) -> Result<Option<(EnvironmentId, Vec<u8>)>, StoreError> {
+        let sql = "SELECT e.id, c.value FROM environment e JOIN choice c ON c.environment = e.id \
+                   WHERE e.name = $1 AND c.name = 'password'";
+        let found = query_opt(&*self.pool.get().await?, sql, &[&Text(name)]).await?;
+        found.map(|row| Ok((rows::environment(&row, 0)?, row.try_get(1)?))).transpose()
+    }
 }

@@ -126,4 +126,13 @@ impl Access for SqliteStore {
             Ok(found.optional()?.map(EnvironmentId))
         })
     }
+
+    async fn password_of(&self, name: &str) -> Result<Option<(EnvironmentId, Vec<u8>)>, StoreError> {
+        let sql = "SELECT e.id, c.value FROM environment e JOIN choice c ON c.environment = e.id \
+                   WHERE e.name = ?1 AND c.name = 'password'";
+        self.reader.point(|conn| {
+            let found = conn.prepare_cached(sql)?.query_row([name], |row| Ok((row.get(0)?, row.get(1)?)));
+            Ok(found.optional()?.map(|(id, kept)| (EnvironmentId(id), kept)))
+        })
+    }
 }

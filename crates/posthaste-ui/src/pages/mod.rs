@@ -22,6 +22,7 @@ pub(crate) mod jobs;
 pub(crate) mod listeners;
 pub(crate) mod live;
 pub(crate) mod login;
+pub(crate) mod login_password;
 pub(crate) mod message;
 pub(crate) mod messages;
 pub(crate) mod overview;

@@ -5,6 +5,7 @@ use axum::extract::{Form, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use minijinja::context;
+use posthaste_core::password::PASSWORD_LETTERS_MIN;
 use posthaste_core::tenant::Scope;
 use posthaste_core::token::TokenHash;
 use serde::Deserialize;
@@ -22,7 +23,10 @@ pub(crate) struct Code {
 }
 
 pub(crate) async fn page(State(state): State<Shared>, Query(Code { code }): Query<Code>) -> Response {
-    state.templates.render("setup.html", context! { code }).into_response()
+    state
+        .templates
+        .render("setup.html", context! { code, problem => "", PASSWORD_LETTERS_MIN })
+        .into_response()
 }
 
 pub(crate) async fn enter(

@@ -30,6 +30,8 @@ pub(crate) const ROUTES: &[Route] = &[
     ("POST", "/ui/login", All, "token=phk_wrong"),
     ("GET", "/ui/setup", All, "code=phk_wrong"),
     ("POST", "/ui/setup", All, "code=phk_wrong"),
+    ("POST", "/ui/login/password", All, "environment=default&password=wrong"),
+    ("POST", "/ui/setup/password", All, "code=phk_wrong&password=x&again=x"),
     ("POST", "/ui/logout", Operator, ""),
     ("GET", "/ui/apps", Operator, ""),
     ("GET", "/ui/tokens", Operator, ""),
