@@ -11,7 +11,7 @@ from conftest import BINARY, DEADLINE_S, Posthaste
 IMPORT_WITHIN_S = 120
 TABLES = {
     "environment", "event_type", "app", "endpoint", "source", "door", "token", "message", "event_key", "delivery",
-    "attempt", "idempotency", "received", "refusal", "job", "replay", "rollup",
+    "attempt", "idempotency", "received", "refusal", "job", "replay", "rollup", "choice",
 }
 
 

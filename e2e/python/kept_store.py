@@ -1,6 +1,6 @@
 """Stores that earlier versions wrote, kept as SQL: how one is made, and how one is opened again.
 
-    POSTHASTE_BIN=… python e2e/python/kept_store.py e2e/fixtures/stores/schema-5
+    POSTHASTE_BIN=… python e2e/python/kept_store.py e2e/fixtures/stores/schema-6
 
 writes `schema-5.sql`, the store as a killed server left it, and `schema-5.json`, what is in it. It holds a few of
 everything that the binary knows; receivers have names in place of their ports. All secrets are for this alone.

@@ -42,9 +42,9 @@ def kept(request, tmp_path, receivers, cluster):  # noqa: F811
 @pytest.fixture
 def start(tmp_path):
     def start(kept):
-        if kept.facts["schema"] < 5:
+        if kept.facts["schema"] < 6:
             said = kept.moves.refused()
-            assert "and this version reads 5: bring it there with `posthaste migrate --data-dir" in said
+            assert "and this version reads 6: bring it there with `posthaste migrate --data-dir" in said
         command = [BINARY, "migrate", "--data-dir", str(kept.database.parent)]
         migrated = subprocess.run(command, env=SETTINGS, capture_output=True, text=True, timeout=DEADLINE_S)
         assert migrated.returncode == 0, migrated.stderr
