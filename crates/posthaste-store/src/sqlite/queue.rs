@@ -116,8 +116,7 @@ impl Queue for SqliteStore {
 
     async fn waiting_for(&self, endpoint: EndpointId, most: u32) -> Result<Tally, StoreError> {
         let count = move |conn: &Connection| {
-            let sql =
-                "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE endpoint = ?1 AND state = 0 LIMIT ?2)";
+            let sql = "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE endpoint = ?1 AND state = 0 LIMIT ?2) AS owed";
             // One more than is counted says that there are more.
             let values = params![endpoint.as_bytes(), u64::from(most) + 1];
             let found: u64 = conn.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
