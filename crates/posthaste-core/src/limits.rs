@@ -87,6 +87,8 @@ pub const DOORS_IN_GRACE_MAX: usize = 10;
 pub const REFUSALS_PER_SOURCE_MAX: usize = 1_000;
 /// Bytes of a refused body that are kept: enough to see what was wrong with it.
 pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long portal links and sessions are kept once they are over, for whoever asks who was there.
+pub const ENDED_TOKEN_RETENTION: Duration = Duration::from_hours(30 * 24);
 /// How long refused requests are kept.
 pub const REFUSAL_RETENTION: Duration = Duration::from_hours(7 * 24);
 /// Characters in a cron expression; one that lists every minute of an hour has 180.

@@ -220,8 +220,8 @@ pub trait Queue: Send + Sync {
     /// A job of this environment.
     async fn job(&self, environment: EnvironmentId, id: JobId) -> Result<Option<Job>, StoreError>;
 
-    /// Removes what was accepted before `before` and is owed to nobody, bodies whose own time is over, and keys, doors
-    /// and refused requests that are past theirs; at most
+    /// Removes what was accepted before `before` and is owed to nobody, bodies whose own time is over, and keys, doors,
+    /// refused requests, links and sessions that are past theirs; at most
     /// [`RETENTION_STEP_ROWS`](posthaste_core::limits::RETENTION_STEP_ROWS) of each, and at most one day: a store that
     /// keeps days apart removes what was kept for long by the day, and up to a day late.
     async fn forget(&self, before: Timestamp, now: Timestamp) -> Result<Forgotten, StoreError>;

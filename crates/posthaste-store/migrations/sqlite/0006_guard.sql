@@ -5,6 +5,8 @@
 -- made by nothing that lasts.
 ALTER TABLE token ADD COLUMN parent BLOB;
 CREATE INDEX token_by_app ON token (app, id) WHERE app IS NOT NULL;
+-- Links and sessions that are over, to be removed.
+CREATE INDEX token_passing ON token (expires_at) WHERE expires_at IS NOT NULL AND (app IS NOT NULL OR parent IS NOT NULL);
 
 -- What an environment's operators chose: how its portal looks, whether its catalogue is public, their password.
 CREATE TABLE choice (

@@ -159,3 +159,21 @@ pub async fn a_catalogue_is_found_by_its_letters_which_no_two_have(world: World)
     assert_eq!(store.environment_of_catalogue("letters").await.unwrap(), Some(world.environment));
     assert_eq!(store.environment_of_catalogue("others").await.unwrap(), Some(other));
 }
+
+pub async fn links_and_sessions_that_are_over_go_after_thirty_days_and_api_tokens_stay(world: World) {
+    let scope = Scope::App { app: world.app().await, read_only: false };
+    let ends = Some(world.now().later(HOUR));
+    for scope in [scope, Scope::Environment] {
+        let (new, _) = new_token(&world, scope, ends);
+        world.store.create_token(new, world.now()).await.unwrap();
+    }
+    session(&world, Scope::Environment, None, 1).await;
+    let there = async || world.store.tokens(Some(world.environment)).await.unwrap().len();
+    let before = there().await;
+    world.advance(HOUR * (24 * 30));
+    world.store.forget(Timestamp::EPOCH, world.now()).await.unwrap();
+    assert_eq!(there().await, before, "they ended less than thirty days ago");
+    world.advance(HOUR * 2);
+    world.store.forget(Timestamp::EPOCH, world.now()).await.unwrap();
+    assert_eq!(there().await, before - 2, "the link and the session");
+}

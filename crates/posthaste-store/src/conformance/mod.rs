@@ -107,6 +107,7 @@ macro_rules! for_each_promise {
             access {
                 a_session_ends_with_the_token_that_it_was_made_with
                 a_session_lasts_no_longer_than_what_it_was_made_with
+                links_and_sessions_that_are_over_go_after_thirty_days_and_api_tokens_stay
                 one_token_ends_in_its_own_environment_and_app_only
                 all_tokens_of_an_app_end_at_once_or_at_a_time_and_nobody_elses
                 the_sessions_of_operators_end_at_once_and_their_tokens_go_on

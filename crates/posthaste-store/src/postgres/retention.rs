@@ -3,7 +3,7 @@
 
 use posthaste_core::day::{Day, goes_by_whole_days};
 use posthaste_core::id::{AppId, MessageId, MessageKind};
-use posthaste_core::limits::{REFUSAL_RETENTION, RETENTION_STEP_ROWS};
+use posthaste_core::limits::{ENDED_TOKEN_RETENTION, REFUSAL_RETENTION, RETENTION_STEP_ROWS};
 use posthaste_core::time::Timestamp;
 use posthaste_fault::point;
 use tokio_postgres::{Client, Row};
@@ -126,27 +126,39 @@ fn refused_until(now: Timestamp) -> i64 {
     now.earlier(REFUSAL_RETENTION).as_micros()
 }
 
+/// Links and sessions; what is of the whole environment and was made by hand is there until it is removed by hand.
+const PASSING: &str = "AND (app IS NOT NULL OR parent IS NOT NULL)";
+
+fn ended_until(now: Timestamp) -> i64 {
+    now.earlier(ENDED_TOKEN_RETENTION).as_micros()
+}
+
 async fn any_expired(client: &Client, now: Timestamp) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM idempotency WHERE expires_at <= $1) \
-               OR EXISTS (SELECT 1 FROM received WHERE expires_at <= $1) \
-               OR EXISTS (SELECT 1 FROM door WHERE retires_at <= $1) \
-               OR EXISTS (SELECT 1 FROM refusal WHERE at <= $2)";
-    let found = query_opt(client, sql, &[&now.as_micros(), &refused_until(now)]).await?;
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM idempotency WHERE expires_at <= $1) \
+         OR EXISTS (SELECT 1 FROM received WHERE expires_at <= $1) \
+         OR EXISTS (SELECT 1 FROM door WHERE retires_at <= $1) \
+         OR EXISTS (SELECT 1 FROM refusal WHERE at <= $2) \
+         OR EXISTS (SELECT 1 FROM token WHERE expires_at <= $3 {PASSING})"
+    );
+    let values: [&dyn Value; 3] = [&now.as_micros(), &refused_until(now), &ended_until(now)];
+    let found = query_opt(client, &sql, &values).await?;
     Ok(found.map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
 }
 
 /// Removes one step of each kind. `true`: there may be more. What another node removes meanwhile is passed by.
 async fn drop_expired(work: &Work, now: Timestamp) -> Result<bool, StoreError> {
     let kinds = [
-        ("idempotency", "key", "expires_at", now.as_micros()),
-        ("received", "key", "expires_at", now.as_micros()),
-        ("door", "hash", "retires_at", now.as_micros()),
-        ("refusal", "source, id", "at", refused_until(now)),
+        ("idempotency", "key", "expires_at", "", now.as_micros()),
+        ("received", "key", "expires_at", "", now.as_micros()),
+        ("door", "hash", "retires_at", "", now.as_micros()),
+        ("refusal", "source, id", "at", "", refused_until(now)),
+        ("token", "hash", "expires_at", PASSING, ended_until(now)),
     ];
     let mut more = false;
-    for (table, key, time, until) in kinds {
+    for (table, key, time, which, until) in kinds {
         let sql = format!(
-            "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {time} <= $1 ORDER BY {time} \
+            "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {time} <= $1 {which} ORDER BY {time} \
              LIMIT $2 FOR UPDATE SKIP LOCKED)"
         );
         let dropped = execute(work.client(), &sql, &[&until, &STEP]).await?;

@@ -2,7 +2,7 @@
 //! what sources kept for a while.
 
 use posthaste_core::id::{AppId, MessageId};
-use posthaste_core::limits::{REFUSAL_RETENTION, RETENTION_STEP_ROWS};
+use posthaste_core::limits::{ENDED_TOKEN_RETENTION, REFUSAL_RETENTION, RETENTION_STEP_ROWS};
 use posthaste_core::time::Timestamp;
 use posthaste_fault::point;
 use rusqlite::{Connection, params};
@@ -16,7 +16,7 @@ use crate::queue::Forgotten;
 pub(super) struct Found {
     messages: Vec<(AppId, MessageId)>,
     bodies: Vec<(AppId, MessageId)>,
-    /// Keys, doors or refused requests are past their time, or counts are to become coarser.
+    /// Keys, doors, refused requests, links or sessions are past their time, or counts are to become coarser.
     expired: bool,
     before: Timestamp,
     now: Timestamp,
@@ -68,12 +68,21 @@ fn refused_until(now: Timestamp) -> i64 {
     now.earlier(REFUSAL_RETENTION).as_micros()
 }
 
+/// Links and sessions; what is of the whole environment and was made by hand is there until it is removed by hand.
+fn ended_until(now: Timestamp) -> i64 {
+    now.earlier(ENDED_TOKEN_RETENTION).as_micros()
+}
+
 fn any_expired(conn: &Connection, now: Timestamp) -> Result<bool, StoreError> {
     let looks = [
         ("SELECT 1 FROM idempotency WHERE expires_at <= ?1", now.as_micros()),
         ("SELECT 1 FROM received WHERE expires_at <= ?1", now.as_micros()),
         ("SELECT 1 FROM door WHERE retires_at <= ?1", now.as_micros()),
         ("SELECT 1 FROM refusal WHERE at <= ?1", refused_until(now)),
+        (
+            "SELECT 1 FROM token WHERE expires_at <= ?1 AND expires_at IS NOT NULL AND (app IS NOT NULL OR parent IS NOT NULL)",
+            ended_until(now),
+        ),
     ];
     for (sql, until) in looks {
         if conn.prepare_cached(sql)?.exists([until])? {
@@ -104,6 +113,11 @@ fn drop_expired(work: &mut Work<'_>, now: Timestamp) -> Result<bool, StoreError>
         drop(
             "DELETE FROM refusal WHERE (source, id) IN (SELECT source, id FROM refusal WHERE at <= ?1 LIMIT ?2)",
             refused_until(now),
+        )?,
+        drop(
+            "DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE expires_at <= ?1 AND expires_at IS NOT NULL \
+             AND (app IS NOT NULL OR parent IS NOT NULL) LIMIT ?2)",
+            ended_until(now),
         )?,
     ];
     if dropped[3] > 0 {
