@@ -89,7 +89,11 @@ fn of_status(status: u16) -> (&'static str, &'static str) {
             "The receiver gets more than it can take.",
             "Set the endpoint's rate: what is above waits its turn here.",
         ),
-        502..=504 => (
+        503 => (
+            "The receiver, or a proxy before it, cannot take requests now.",
+            "See that it runs and has room: what fails is tried again by itself.",
+        ),
+        502 | 504 => (
             "A proxy answered for a receiver that is not there or too slow.",
             "See that the receiver runs behind its proxy, and how long it takes.",
         ),
