@@ -252,9 +252,20 @@ pub trait History: Send + Sync {
         scope: Scope,
         since: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<Bar>, StoreError>;
+    ) -> Result<Vec<Bar>, StoreError> {
+        Ok(self.counted_each(environment, &[scope], since, until).await?.pop().unwrap_or_default())
+    }
 
-    /// The same of several things, such as a page of apps or of endpoints, each added up: in the order of `scopes`.
+    /// The same of several things at once, such as a page of endpoints: in the order of `scopes`.
+    async fn counted_each(
+        &self,
+        environment: EnvironmentId,
+        scopes: &[Scope],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Vec<Bar>>, StoreError>;
+
+    /// The same, each added up.
     async fn counted_by(
         &self,
         environment: EnvironmentId,

@@ -1,6 +1,5 @@
 //! How the rows of a list do: each one's day by the hour, the share that succeeded, and how long most took.
 
-use futures_util::future::try_join_all;
 use posthaste_core::period::Period;
 use posthaste_core::rollup::Scope;
 use posthaste_core::tenant::EnvironmentId;
@@ -34,7 +33,8 @@ pub(crate) async fn read(
     now: Timestamp,
 ) -> Answer<Vec<Doing>> {
     let window = Period::Day.until(now);
-    let each = scopes.map(|scope| state.history.counted(environment, scope, window.start, now));
+    let scopes: Vec<_> = scopes.collect();
+    let each = state.history.counted_each(environment, &scopes, window.start, now).await?;
     let day = |bars: Vec<_>| {
         let counted = window.fold(&bars);
         Doing {
@@ -44,5 +44,5 @@ pub(crate) async fn read(
             spark: spark(&counted.slots),
         }
     };
-    Ok(try_join_all(each).await?.into_iter().map(day).collect())
+    Ok(each.into_iter().map(day).collect())
 }

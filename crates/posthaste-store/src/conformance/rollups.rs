@@ -356,6 +356,19 @@ pub async fn things_are_found_among_many_wherever_they_lie(world: World) {
     let until = world.now().later(MINUTE);
     let sums = world.store.counted_by(world.environment, &scopes, Timestamp::EPOCH, until).await.unwrap();
     assert_eq!(sums, asked.map(|number| accepted(number as u64)), "also one that is asked for twice");
+    let each = world.store.counted_each(world.environment, &scopes, Timestamp::EPOCH, until).await.unwrap();
+    for (scope, bars) in scopes.into_iter().zip(&each) {
+        let alone = world.store.counted(world.environment, scope, Timestamp::EPOCH, until).await.unwrap();
+        assert_eq!(bars, &alone, "together as alone");
+    }
+    let added = each.iter().map(|bars| {
+        let mut sum = Counts::default();
+        for bar in bars {
+            sum.add(&bar.counts);
+        }
+        sum
+    });
+    assert_eq!(added.collect::<Vec<_>>(), sums);
 }
 
 pub async fn endpoints_that_fail_are_listed_the_longest_first(world: World) {

@@ -81,18 +81,26 @@ static FOUND: LazyLock<String> = LazyLock::new(|| {
 static SUMS: LazyLock<String> =
     LazyLock::new(|| COLUMNS.map(|name| format!("sum({name})::bigint")).join(", "));
 
-/// The counts of one thing, by where they begin.
-pub(super) async fn counted(
+/// The counts of several things, by where they begin.
+pub(super) async fn counted_each(
     client: &Client,
     environment: EnvironmentId,
-    scope: &Scope,
+    scopes: &[Scope],
     (since, until): (Timestamp, Timestamp),
-) -> Result<Vec<Bar>, StoreError> {
-    let sql = format!("{} SELECT start, {} FROM found GROUP BY start ORDER BY start", *FOUND, *SUMS);
-    let things = vec![thing(scope)];
+) -> Result<Vec<Vec<Bar>>, StoreError> {
+    let sql =
+        format!("{} SELECT thing, start, {} FROM found GROUP BY thing, start ORDER BY start", *FOUND, *SUMS);
+    let things: Vec<_> = scopes.iter().map(thing).collect();
     let values: [&dyn Value; 4] = [&environment.0, &things, &since.as_micros(), &until.as_micros()];
-    let found = query(client, &sql, &values).await?;
-    found.iter().map(|row| Ok(Bar { start: rows::at(row, 0)?, counts: read(row, 1)? })).collect()
+    let mut all = vec![Vec::new(); scopes.len()];
+    for row in &query(client, &sql, &values).await? {
+        let (name, bar): (&[u8], _) =
+            (row.try_get(0)?, Bar { start: rows::at(row, 1)?, counts: read(row, 2)? });
+        for (bars, _) in all.iter_mut().zip(&things).filter(|(_, thing)| **thing == name) {
+            bars.push(bar);
+        }
+    }
+    Ok(all)
 }
 
 /// The counts of several things, each added up.

@@ -61,18 +61,19 @@ fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Counts> {
     counts(|index| row.get(first + index))
 }
 
-/// The counts of one thing, by where they begin.
-pub(super) fn counted(
+/// The counts of several things, by where they begin.
+pub(super) fn counted_each(
     conn: &Connection,
     environment: EnvironmentId,
-    scope: &Scope,
+    scopes: &[Scope],
     (since, until): (Timestamp, Timestamp),
-) -> Result<Vec<Bar>, StoreError> {
-    let mut bars: BTreeMap<Timestamp, Counts> = BTreeMap::new();
-    each(conn, environment, &[*scope], (since, until), |_, start, counts| {
-        bars.entry(start).or_default().add(&counts);
+) -> Result<Vec<Vec<Bar>>, StoreError> {
+    let mut all: Vec<BTreeMap<Timestamp, Counts>> = vec![BTreeMap::new(); scopes.len()];
+    each(conn, environment, scopes, (since, until), |index, start, counts| {
+        all[index].entry(start).or_default().add(&counts);
     })?;
-    Ok(bars.into_iter().map(|(start, counts)| Bar { start, counts }).collect())
+    let bars = |one: BTreeMap<_, _>| one.into_iter().map(|(start, counts)| Bar { start, counts }).collect();
+    Ok(all.into_iter().map(bars).collect())
 }
 
 /// The counts of several things, each added up.

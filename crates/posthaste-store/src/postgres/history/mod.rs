@@ -179,15 +179,15 @@ impl History for PostgresStore {
         Ok(deliveries::stats(&client, endpoint, since, until).await?)
     }
 
-    async fn counted(
+    async fn counted_each(
         &self,
         environment: EnvironmentId,
-        scope: Scope,
+        scopes: &[Scope],
         since: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<Bar>, StoreError> {
+    ) -> Result<Vec<Vec<Bar>>, StoreError> {
         let client = self.pool.get().await?;
-        rollups::counted(&client, environment, &scope, (since, until)).await
+        rollups::counted_each(&client, environment, scopes, (since, until)).await
     }
 
     async fn counted_by(

@@ -192,14 +192,15 @@ impl History for SqliteStore {
             .await
     }
 
-    async fn counted(
+    async fn counted_each(
         &self,
         environment: EnvironmentId,
-        scope: Scope,
+        scopes: &[Scope],
         since: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<Bar>, StoreError> {
-        self.reader.list(move |conn| rollups::counted(conn, environment, &scope, (since, until))).await
+    ) -> Result<Vec<Vec<Bar>>, StoreError> {
+        let scopes = scopes.to_vec();
+        self.reader.list(move |conn| rollups::counted_each(conn, environment, &scopes, (since, until))).await
     }
 
     async fn counted_by(
