@@ -55,20 +55,23 @@ export async function sample(posthaste, receiver, failing) {
   }
   const { url: link } = await api("POST", "/api/v1/auth/app-portal-access/acme", {});
   const { catalogueUrl } = await api("PATCH", "/api/posthaste/v1/portal", { publicCatalogue: true });
-  return { well, unwell, message, shop, bin, link, catalogueUrl };
+  const job = await api("POST", `/api/v1/app/acme/endpoint/${unwell.id}/recover`, { since: new Date(Date.now() - 86_400_000).toISOString() });
+  return { well, unwell, message, shop, bin, link, catalogueUrl, job };
 }
 
 /** Every page of operators about it: its name and where it is. */
-export function pagesOfOperators({ well, unwell, message, catalogueUrl }) {
+export function pagesOfOperators({ well, unwell, message, catalogueUrl, job }) {
   const acme = "/ui/apps/acme";
   return {
     overview: "/ui",
     "overview-hour": "/ui?period=1h",
+    "find-messages": "/ui/messages",
+    endpoints: "/ui/endpoints",
+    "endpoints-failing": "/ui/endpoints?state=failing",
     applications: "/ui/apps",
     application: acme,
     endpoint: `${acme}/endpoints/${well.id}`,
     "endpoint-failing": `${acme}/endpoints/${unwell.id}`,
-    access: `${acme}/access`,
     messages: `${acme}/messages`,
     "messages-failed": `${acme}/messages?state=failed&event_type=order.*`,
     "messages-none": `${acme}/messages?payload=no.such%3D1`,
@@ -89,10 +92,9 @@ export function pagesOfOperators({ well, unwell, message, catalogueUrl }) {
     simulator: "/ui/simulator",
     listeners: "/ui/listeners",
     jobs: "/ui/jobs",
-    settings: "/ui/settings",
-    "settings-network": "/ui/settings/network",
-    "settings-server": "/ui/settings/server",
+    job: `/ui/jobs/${job.id}`,
     api: "/ui/api",
+    "api-operation": "/ui/api/v1.message.create",
     tokens: "/ui/tokens",
     "portal-links": `${acme}/access`,
     settings: "/ui/settings",
