@@ -14,11 +14,6 @@ import threading
 from conftest import DEADLINE_S, REAL_BINARY
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 class Listen:
     """A running `posthaste listen`: what it prints, and what it says beside."""
 

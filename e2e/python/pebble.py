@@ -12,13 +12,10 @@ import time
 import urllib.error
 import urllib.request
 
+from ports import free_port
+
 DEADLINE_S = 20
 BINARY = os.environ.get("PEBBLE_BIN") or shutil.which("pebble")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 class NameServer:

@@ -17,15 +17,11 @@ from svix import api
 
 from cluster import Cluster
 from conftest import DEADLINE_S, Posthaste
+from ports import free_port
 
 DEPLOY = pathlib.Path(__file__).parents[2] / "deploy"
 CLIENTS = 4
 SOME = 200
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def setting(name):

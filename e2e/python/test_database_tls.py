@@ -1,13 +1,13 @@
 """TLS to PostgreSQL, by certificates that openssl made: what each sslmode asks for, and what is refused."""
 
 import os
-import socket
 import subprocess
 
 import pytest
 
 from cluster import Cluster
 from conftest import BINARY, DEADLINE_S, embedded_only
+from ports import free_port
 
 pytestmark = embedded_only("starts nodes of its own")
 
@@ -38,11 +38,6 @@ def certificate(directory, root, *names):
         directory, "x509", "-req", "-in", "server.csr", "-CA", f"{root}.pem", "-CAkey", f"{root}.key",
         "-CAcreateserial", "-days", "2", "-extfile", "server.ext", "-out", "server.crt",
     )  # fmt: skip
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 class Encrypted:

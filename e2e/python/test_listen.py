@@ -14,7 +14,8 @@ import stripe
 
 from conftest import DEADLINE_S, NODES, Posthaste, embedded_only
 from inbound import Source, ask, call, made
-from listening import Listen, Raw, Terminal, events_of, free_port, until
+from listening import Listen, Raw, Terminal, events_of, until
+from ports import free_port
 from test_trigger import OK, USAGE, handle, run  # noqa: F401 (handle is a fixture)
 
 FORBIDDEN, NOT_FOUND, REJECTED, UNREACHABLE = 3, 4, 5, 6

@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from conftest import DEADLINE_S, REAL_BINARY, embedded_only
+from ports import free_port
 
 pytestmark = embedded_only("it begins with `posthaste dev`, which has a store of its own")
 
@@ -31,11 +32,6 @@ def masked(text):
     for pattern, mask in MASKS:
         text = re.sub(pattern, mask, text)
     return [line.rstrip() for line in text.splitlines()]
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        return nobody.getsockname()[1]
 
 
 class Desk:

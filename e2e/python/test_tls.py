@@ -14,6 +14,7 @@ from svix import api
 
 import pebble
 from conftest import BINARY, DEADLINE_S, NODES, Posthaste, Receiver, embedded_only, wait_for_attempts
+from ports import free_port
 
 NAME = "hooks.example"
 EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
@@ -379,7 +380,7 @@ def test_an_authority_that_is_away_or_has_forgotten_us_stops_nothing(authorities
 @asks_an_authority
 def test_a_name_that_cannot_be_proved_is_said_with_the_authoritys_words(authorities, certified):
     authority = authorities()
-    authority.proof_port = pebble.free_port()  # where we listen, and it does not look
+    authority.proof_port = free_port()  # where we listen, and it does not look
     server = certified(authority)
     server.says("the authority could not check hooks.example")
     assert any("does port 443 of that name reach this server?" in line for line in server.said)
