@@ -212,6 +212,5 @@ async fn panic(trial: &mut Trial, armed: &Settings) -> anyhow::Result<()> {
     trial.start(&Settings::default()).await
 }
 
-/// Deliveries that one panic may leave to their leases: one attempt's, or those of one claim or hand-over, which holds what
-/// came while the one before was written. On a busy machine that was 12 of them.
-pub(super) const LEFT_BY_A_PANIC: u64 = REQUESTS / 4;
+/// Deliveries that one panic may leave to their leases: one attempt's, or those of one claim or hand-over.
+pub(super) const LEFT_BY_A_PANIC: u64 = 8;
